@@ -1,0 +1,82 @@
+//! *check*: may this page migrate, or does somebody hold references that nobody accounts for?
+
+use crate::ops::{MmOps, Zone};
+use crate::pfn::{Pfn, GUP_PIN_COUNTING_BIAS};
+use crate::policy::Rules;
+
+/// What *check* asks of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckFacts {
+    /// `PageCompound()`.
+    pub compound: bool,
+    /// What kind of memory it is.
+    pub zone: Zone,
+    /// `page_mapping()` is non-null: the page or swap cache holds a reference.
+    pub cached: bool,
+    /// `page_has_private()`: a cached page's file system holds one more.
+    pub private: bool,
+    /// `page_count()`.
+    pub count: u32,
+    /// `page_mapcount()`.
+    pub mapcount: u32,
+    /// The page is the one that is being faulted on, whose handler holds one more (6.12).
+    pub fault_page: bool,
+}
+
+/// `migrate_vma_check_page()`: true if all references are accounted for.
+///
+/// Allowed are one of the caller's (isolation or collect), the cache's, one for private data and one a
+/// mapping. The test is one-sided: fewer are no failure.
+#[must_use]
+pub fn check_page(rules: Rules, facts: CheckFacts) -> bool {
+    if facts.compound {
+        return false;
+    }
+    let mut extra = 1;
+    if facts.zone.is_device() {
+        if rules.device_pages_count_one_more() {
+            // Who waits for a migration entry of a device page holds a reference meanwhile, so 5.11 can't
+            // tell; it passes them all, lest two faulting threads refuse each other for ever.
+            return facts.zone.is_device_private();
+        }
+        extra += 1;
+    }
+    if !rules.device_pages_count_one_more() && facts.fault_page {
+        extra += 1;
+    }
+    if facts.cached {
+        extra += 1 + i64::from(facts.private);
+    }
+    i64::from(facts.count) - extra <= i64::from(facts.mapcount)
+}
+
+/// `page_maybe_dma_pinned()` of a page that is not compound: a heuristic, since as many plain
+/// references look the same.
+///
+/// ```
+/// use migrate_pin_core::check::maybe_dma_pinned;
+/// assert!(!maybe_dma_pinned(1023) && maybe_dma_pinned(1024));
+/// ```
+#[must_use]
+pub const fn maybe_dma_pinned(count: u32) -> bool {
+    count >= GUP_PIN_COUNTING_BIAS
+}
+
+/// Ask for the facts and decide.
+pub(crate) fn check<M: MmOps>(
+    ops: &mut M,
+    rules: Rules,
+    page: Pfn,
+    fault_page: Option<Pfn>,
+) -> bool {
+    let facts = CheckFacts {
+        compound: ops.page_compound(page),
+        zone: ops.page_zone(page),
+        cached: ops.page_mapping(page).cached(),
+        private: ops.page_has_private(page),
+        count: ops.page_count(page),
+        mapcount: ops.page_mapcount(page),
+        fault_page: fault_page == Some(page),
+    };
+    check_page(rules, facts)
+}

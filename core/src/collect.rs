@@ -1,0 +1,530 @@
+//! *collect*: walk the page table, take a reference on each page, and where its lock is free replace the
+//! entry by a migration entry (`migrate_vma_collect()`).
+//!
+//! Touched here: source words, page references and locks, entries and rmap of the caller's own area. All
+//! of it happens in one mmu-notifier section, the entries of a page-table page under its PTL.
+
+use crate::migration::{Context, Select};
+use crate::ops::{
+    HugePmd, Mapping, MmOps, NotifyEvent, PmdKind, Present, Pte, PteBits, Range, Zone,
+};
+use crate::pfn::{DstPfn, MigratePfn, Pfn, SrcPfn, PAGE_SHIFT, PAGE_SIZE};
+use crate::policy::{Policy, Rules, Shape};
+
+/// What becomes of the words of one page where there is no page table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The words.
+    pub words: HoleWords,
+    /// Is it counted in `cpages`?
+    pub count: bool,
+}
+
+/// The words of a [`Hole`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoleWords {
+    /// Both become zero.
+    ZeroBoth,
+    /// The source word becomes zero.
+    ZeroSource,
+    /// The source word becomes MIGRATE; it is assigned, not OR-ed.
+    Empty,
+    /// The source word stays as it is.
+    Keep,
+}
+
+/// `migrate_vma_collect_hole()` for one page.
+#[must_use]
+pub const fn decide_hole(rules: Rules, anonymous: bool, pin: bool) -> Hole {
+    match (anonymous, pin) {
+        (false, _) if rules.skips_file_holes() => Hole {
+            words: HoleWords::ZeroBoth,
+            count: false,
+        },
+        (false, _) => Hole {
+            words: HoleWords::ZeroSource,
+            count: false,
+        },
+        (true, false) => Hole {
+            words: HoleWords::Empty,
+            count: true,
+        },
+        // There is nothing to pin, and nothing migrates: counting it would make COUNT wrong.
+        (true, true) => Hole {
+            words: HoleWords::Keep,
+            count: rules.counts_pinned_holes(),
+        },
+    }
+}
+
+/// What collect asks of a page that an entry names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageFacts {
+    /// `page->mapping` is non-null.
+    pub has_mapping: bool,
+    /// `PageTransCompound()`.
+    pub compound: bool,
+    /// Whose device-coherent memory it is (6.12).
+    pub coherent: Coherent,
+}
+
+/// Is a page that a present entry maps device-coherent memory?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coherent {
+    /// No.
+    No,
+    /// Of the caller's owner.
+    Own,
+    /// Of somebody else's.
+    Foreign,
+}
+
+/// What the walk found in one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// `pte_none()`.
+    Empty,
+    /// Swap, migration or another special entry.
+    Other,
+    /// A device-private entry.
+    DevicePrivate {
+        /// The page is of the caller's owner.
+        own: bool,
+        /// The entry is writable.
+        write: bool,
+        /// The page.
+        page: PageFacts,
+    },
+    /// The zero page.
+    Zero,
+    /// Present, with no `struct page` behind it.
+    Special,
+    /// A present entry.
+    Present {
+        /// The entry is writable.
+        write: bool,
+        /// The page.
+        page: PageFacts,
+    },
+}
+
+/// What collect does with one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing; no bit is OR-ed into the word.
+    Leave,
+    /// MIGRATE without a page is OR-ed in, and the entry is counted.
+    Empty,
+    /// The page is taken: pfn, VALID, MIGRATE, and WRITE if writable.
+    Take {
+        /// WRITE is set too.
+        write: bool,
+    },
+}
+
+/// `migrate_vma_collect_pmd()`, the tests that choose an entry, in their order.
+#[must_use]
+pub fn decide_entry(
+    rules: Rules,
+    anonymous: bool,
+    pin: bool,
+    select: Select,
+    found: Found,
+) -> Entry {
+    let (write, page) = match found {
+        Found::Empty if anonymous && !pin => return Entry::Empty,
+        Found::Zero if select.contains(Select::SYSTEM) => return Entry::Empty,
+        Found::Empty | Found::Other | Found::Zero | Found::Special => return Entry::Leave,
+        Found::DevicePrivate { own, write, page } => {
+            if !own || !select.contains(Select::DEVICE_PRIVATE) {
+                return Entry::Leave;
+            }
+            // A pin of device memory has no original that anyone could release.
+            if pin && rules.refuses_senseless_pins() {
+                return Entry::Leave;
+            }
+            (write, page)
+        }
+        Found::Present { write, page } => {
+            let wanted = match page.coherent {
+                Coherent::Own if rules.has_coherent_pages() => {
+                    select.contains(Select::DEVICE_COHERENT)
+                        && !(pin && rules.refuses_senseless_pins())
+                }
+                Coherent::Foreign if rules.has_coherent_pages() => false,
+                _ => select.contains(Select::SYSTEM),
+            };
+            if !wanted {
+                return Entry::Leave;
+            }
+            (write, page)
+        }
+    };
+    if !page.has_mapping || page.compound {
+        return Entry::Leave;
+    }
+    Entry::Take { write }
+}
+
+/// What becomes of a page that was taken, after its lock was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The lock is ours: the entry becomes a migration entry.
+    Replace,
+    /// The lock is busy: the page keeps its mapping and its reference, prepare tries again (5.11).
+    TryLater,
+    /// The lock is busy, or the page can't be shared: the reference is dropped and the word stays as
+    /// it was (6.12).
+    Drop,
+}
+
+/// What follows from `trylock_page()`.
+#[must_use]
+pub const fn decide_lock(rules: Rules, locked: bool) -> Taken {
+    match locked {
+        true => Taken::Replace,
+        false if rules.retries_busy_pages() => Taken::TryLater,
+        false => Taken::Drop,
+    }
+}
+
+/// The bits of the migration entry that takes the place of an entry that had `old`.
+///
+/// Soft-dirty and uffd-wp are carried over always; young, dirty and exclusive in 6.12 only, the former
+/// two from present entries only.
+#[must_use]
+pub fn migration_bits(
+    rules: Rules,
+    present: bool,
+    write: bool,
+    exclusive: bool,
+    old: PteBits,
+) -> PteBits {
+    let mut bits = old & (PteBits::SOFT_DIRTY | PteBits::UFFD_WP);
+    if write {
+        bits |= PteBits::WRITE;
+    } else if exclusive && rules.entries_carry_state() {
+        bits |= PteBits::EXCLUSIVE;
+    }
+    if present && rules.entries_carry_state() {
+        bits |= old & (PteBits::YOUNG | PteBits::DIRTY);
+    }
+    bits
+}
+
+/// Is the dirty bit of the entry that was cleared given to the page?
+#[must_use]
+pub const fn saves_dirty(rules: Rules, present: bool, old: PteBits) -> bool {
+    rules.saves_dirty_bit() && present && old.contains(PteBits::DIRTY)
+}
+
+/// How the walk goes on at a pmd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pmd {
+    /// As a hole.
+    Hole,
+    /// Both words of each page become zero.
+    Skip,
+    /// Entry by entry, under the PTL.
+    Entries,
+    /// Split it first.
+    Split,
+    /// Look again.
+    Again,
+}
+
+/// How the walk goes on at a pmd that was not split.
+#[must_use]
+pub const fn decide_pmd(rules: Rules, kind: PmdKind) -> Pmd {
+    match kind {
+        PmdKind::Hole => Pmd::Hole,
+        PmdKind::Huge => Pmd::Split,
+        PmdKind::Table => Pmd::Entries,
+        // `pte_offset_map_lock()` clears a bad pmd, finds no table, and 6.12 sees a hole next time round.
+        PmdKind::Bad if rules.looks_again() => Pmd::Hole,
+        PmdKind::Bad => Pmd::Skip,
+    }
+}
+
+/// How the walk goes on at a pmd that was huge and was split: a page, or the huge zero page.
+#[must_use]
+pub const fn decide_split(rules: Rules, zero_page: bool, now: PmdKind) -> Pmd {
+    match now {
+        _ if rules.looks_again() => Pmd::Again,
+        PmdKind::Table => Pmd::Entries,
+        PmdKind::Hole if !zero_page => Pmd::Hole,
+        // Unstable after the zero page, or bad, which a huge pmd is to `pmd_bad()` as well.
+        PmdKind::Hole | PmdKind::Huge | PmdKind::Bad => Pmd::Skip,
+    }
+}
+
+/// Split the huge page at `addr` and say how to go on.
+fn split<M: MmOps>(ops: &mut M, rules: Rules, vma: M::Vma, addr: usize, end: usize) -> Pmd {
+    let huge = ops.pmd_lock_huge(vma, addr);
+    match huge {
+        HugePmd::Changed => {
+            ops.pmd_unlock(vma, addr);
+            return Pmd::Again;
+        }
+        HugePmd::ZeroPage => {
+            ops.pmd_unlock(vma, addr);
+            ops.split_huge_pmd(vma, addr);
+        }
+        HugePmd::Page(page) => {
+            ops.get_page(page);
+            ops.pmd_unlock(vma, addr);
+            if !ops.trylock_page(page) {
+                if rules.drops_busy_huge_page() {
+                    ops.put_page(page);
+                }
+                return Pmd::Skip;
+            }
+            let done = ops.split_huge_page(page);
+            ops.unlock_page(page);
+            ops.put_page(page);
+            if !done {
+                return Pmd::Skip;
+            }
+        }
+    }
+    let now = ops.pmd_span(vma, addr, end).kind;
+    decide_split(rules, huge == HugePmd::ZeroPage, now)
+}
+
+/// Look at the page that an entry names.
+fn page_facts<M: MmOps>(
+    ops: &mut M,
+    page: Pfn,
+    zone: Zone,
+    context: &Context<M::Vma>,
+) -> PageFacts {
+    PageFacts {
+        has_mapping: ops.page_mapping(page) != Mapping::None,
+        compound: ops.page_compound(page),
+        coherent: match zone {
+            Zone::DeviceCoherent(owner) if owner == context.owner => Coherent::Own,
+            Zone::DeviceCoherent(_) => Coherent::Foreign,
+            _ => Coherent::No,
+        },
+    }
+}
+
+/// The entry as [`decide_entry`] wants it, and the page that it names.
+fn find<M: MmOps>(ops: &mut M, pte: Pte, context: &Context<M::Vma>) -> (Found, Option<Pfn>) {
+    match pte {
+        Pte::None => (Found::Empty, None),
+        Pte::Other | Pte::Migration(..) => (Found::Other, None),
+        Pte::Present(Present::Zero, _) => (Found::Zero, None),
+        Pte::Present(Present::Special, _) => (Found::Special, None),
+        Pte::Present(Present::Page(page), bits) => {
+            let zone = ops.page_zone(page);
+            let found = Found::Present {
+                write: bits.contains(PteBits::WRITE),
+                page: page_facts(ops, page, zone, context),
+            };
+            (found, Some(page))
+        }
+        Pte::DevicePrivate(page, bits) => {
+            let zone = ops.page_zone(page);
+            let found = Found::DevicePrivate {
+                own: zone == Zone::DevicePrivate(context.owner),
+                write: bits.contains(PteBits::WRITE),
+                page: page_facts(ops, page, zone, context),
+            };
+            (found, Some(page))
+        }
+    }
+}
+
+/// What one entry adds to the walk.
+#[derive(Default)]
+struct Step {
+    /// OR-ed into the source word.
+    word: SrcPfn,
+    /// Counted in `cpages`.
+    count: bool,
+    /// A present entry was cleared: the TLB has to be flushed.
+    flush: bool,
+}
+
+/// Take the page at `addr`, whose entry is `pte`, under the PTL.
+fn take<M: MmOps>(
+    ops: &mut M,
+    rules: Rules,
+    context: &Context<M::Vma>,
+    addr: usize,
+    page: Pfn,
+    write: bool,
+) -> Step {
+    let vma = context.vma;
+    let mut word = SrcPfn::page(page, MigratePfn::MIGRATE);
+    if write {
+        word = word.with(MigratePfn::WRITE);
+    }
+    ops.get_page(page);
+    let locked = ops.trylock_page(page);
+    match decide_lock(rules, locked) {
+        Taken::TryLater => {
+            return Step {
+                word,
+                count: true,
+                flush: false,
+            }
+        }
+        Taken::Drop => {
+            ops.put_page(page);
+            return Step::default();
+        }
+        Taken::Replace => {}
+    }
+    if rules.has_locked_bit() {
+        word = word.with(MigratePfn::LOCKED);
+    }
+
+    let exclusive = rules.entries_carry_state() && ops.anon_exclusive(page);
+    let old = if exclusive {
+        let old = ops.pte_clear_flush(vma, addr);
+        if !ops.share_anon_rmap(page) {
+            ops.pte_set(vma, addr, old);
+            ops.unlock_page(page);
+            ops.put_page(page);
+            return Step::default();
+        }
+        old
+    } else {
+        ops.pte_get_and_clear(vma, addr)
+    };
+    let (present, bits) = match old {
+        Pte::Present(_, bits) => (true, bits),
+        Pte::DevicePrivate(_, bits) => (false, bits),
+        Pte::None | Pte::Migration(..) | Pte::Other => (false, PteBits::empty()),
+    };
+    if saves_dirty(rules, present, bits) {
+        ops.set_page_dirty(page);
+    }
+    let bits = migration_bits(rules, present, write, exclusive, bits);
+    ops.pte_set(vma, addr, Pte::Migration(page, bits));
+    // The mapping is gone, and with it its rmap and its reference; ours keeps the page.
+    ops.remove_rmap(page, vma);
+    ops.put_page(page);
+    Step {
+        word,
+        count: true,
+        flush: present,
+    }
+}
+
+/// The part of an array that belongs to `range` of the migration.
+fn words<T>(words: &mut [T], context_start: usize, range: Range) -> &mut [T] {
+    let from = range.start.wrapping_sub(context_start) >> PAGE_SHIFT;
+    let until = range.end.wrapping_sub(context_start) >> PAGE_SHIFT;
+    words.get_mut(from..until).unwrap_or_default()
+}
+
+/// The entries of one page-table page. None if the table went away: look again.
+fn entries<M: MmOps>(
+    ops: &mut M,
+    rules: Rules,
+    context: &Context<M::Vma>,
+    range: Range,
+    src: &mut [SrcPfn],
+) -> Option<usize> {
+    let vma = context.vma;
+    if !ops.pte_lock(vma, range.start) {
+        return None;
+    }
+    let mut cpages = 0;
+    let mut flush = false;
+    let mut addr = range.start;
+    for word in src.iter_mut() {
+        let pte = ops.pte_get(vma, addr);
+        let (found, page) = find(ops, pte, context);
+        let step = match (
+            decide_entry(rules, context.anonymous, word.pin(), context.select, found),
+            page,
+        ) {
+            (Entry::Take { write }, Some(page)) => take(ops, rules, context, addr, page, write),
+            (Entry::Empty, _) => Step {
+                word: SrcPfn::EMPTY,
+                count: true,
+                flush: false,
+            },
+            (Entry::Leave | Entry::Take { .. }, _) => Step::default(),
+        };
+        *word = word.or(step.word);
+        cpages += usize::from(step.count);
+        flush |= step.flush;
+        addr = addr.wrapping_add(PAGE_SIZE);
+    }
+    if flush && rules.flushes_under_ptl() {
+        ops.flush_tlb_range(vma, range);
+    }
+    ops.pte_unlock(vma, range.start);
+    if flush && !rules.flushes_under_ptl() {
+        ops.flush_tlb_range(vma, range);
+    }
+    Some(cpages)
+}
+
+/// The pages of a hole.
+fn hole<V>(rules: Rules, context: &Context<V>, src: &mut [SrcPfn], dst: &mut [DstPfn]) -> usize {
+    let mut cpages = 0;
+    for (src, dst) in src.iter_mut().zip(dst) {
+        let hole = decide_hole(rules, context.anonymous, src.pin());
+        match hole.words {
+            HoleWords::ZeroBoth => {
+                *src = SrcPfn::NONE;
+                *dst = DstPfn::NONE;
+            }
+            HoleWords::ZeroSource => *src = SrcPfn::NONE,
+            HoleWords::Empty => *src = SrcPfn::EMPTY,
+            HoleWords::Keep => {}
+        }
+        cpages += usize::from(hole.count);
+    }
+    cpages
+}
+
+/// Collect the range of `context` into `src`; the number of entries that were counted (`cpages`).
+pub(crate) fn collect<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    context: &Context<M::Vma>,
+    src: &mut [SrcPfn],
+    dst: &mut [DstPfn],
+) -> usize {
+    let rules = Rules::of::<P, S>();
+    let (vma, range) = (context.vma, context.range);
+    let owner = Some(context.owner);
+    ops.notify_start(vma, range, NotifyEvent::Migrate, owner);
+    let mut cpages = 0;
+    let mut addr = range.start;
+    while addr < range.end {
+        let span = ops.pmd_span(vma, addr, range.end);
+        let part = Range {
+            start: addr,
+            // At least one page, whatever the walk says (`clamp` would panic on bounds that cross).
+            end: span.until.max(addr.wrapping_add(PAGE_SIZE)).min(range.end),
+        };
+        let src = words(src, range.start, part);
+        let dst = words(dst, range.start, part);
+        let next = match decide_pmd(rules, span.kind) {
+            Pmd::Split => split(ops, rules, vma, addr, range.end),
+            next => next,
+        };
+        match next {
+            Pmd::Hole => cpages += hole(rules, context, src, dst),
+            Pmd::Skip => {
+                src.fill(SrcPfn::NONE);
+                dst.fill(DstPfn::NONE);
+            }
+            Pmd::Entries => match entries(ops, rules, context, part, src) {
+                Some(count) => cpages += count,
+                None => continue,
+            },
+            Pmd::Again | Pmd::Split => continue,
+        }
+        addr = part.end;
+    }
+    ops.notify_end(vma, range, NotifyEvent::Migrate, owner);
+    cpages
+}

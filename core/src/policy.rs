@@ -1,0 +1,272 @@
+//! The two policies and the two shapes of the pipeline, and [`Rules`], which names what differs.
+//!
+//! Policies and shapes are type parameters of a [`Migration`](crate::migration::Migration), so the unused
+//! ones cost nothing. Decisions take them as the value [`Rules`], so that a test can enumerate them.
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Whose word is law, as a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PolicyKind {
+    /// Exactly what the patch does, defects included.
+    AsPosted,
+    /// The patch with its defects mended.
+    Hardened,
+}
+
+/// Which kernel's pipeline, as a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShapeKind {
+    /// `mm/migrate.c` of 5.11, on which the patch stands.
+    V5_11,
+    /// `mm/migrate_device.c` of 6.12, with the diff ported to it.
+    V6_12,
+}
+
+/// [`AsPosted`] or [`Hardened`].
+pub trait Policy: sealed::Sealed + 'static {
+    /// The policy as a value.
+    const KIND: PolicyKind;
+}
+
+/// [`V5_11`] or [`V6_12`].
+pub trait Shape: sealed::Sealed + 'static {
+    /// The shape as a value.
+    const KIND: ShapeKind;
+}
+
+/// Exactly what the patch does, defects included: the specimen that the checker is shown.
+///
+/// Words that a caller passes in are not checked, but for what would make a slice overrun, which no
+/// policy of a Rust crate can permit.
+#[derive(Clone, Copy, Debug)]
+pub enum AsPosted {}
+
+/// The patch with its defects mended; the default.
+///
+/// A caller that follows the protocol gets the same words and the same result as under [`AsPosted`]
+/// wherever that breaks no invariant.
+#[derive(Clone, Copy, Debug)]
+pub enum Hardened {}
+
+/// The pipeline of Linux 5.11.
+#[derive(Clone, Copy, Debug)]
+pub enum V5_11 {}
+
+/// The pipeline of Linux 6.12.
+#[derive(Clone, Copy, Debug)]
+pub enum V6_12 {}
+
+impl sealed::Sealed for AsPosted {}
+impl sealed::Sealed for Hardened {}
+impl sealed::Sealed for V5_11 {}
+impl sealed::Sealed for V6_12 {}
+
+impl Policy for AsPosted {
+    const KIND: PolicyKind = PolicyKind::AsPosted;
+}
+impl Policy for Hardened {
+    const KIND: PolicyKind = PolicyKind::Hardened;
+}
+impl Shape for V5_11 {
+    const KIND: ShapeKind = ShapeKind::V5_11;
+}
+impl Shape for V6_12 {
+    const KIND: ShapeKind = ShapeKind::V6_12;
+}
+
+/// A policy on a shape. Its methods are the one place where the differences have names; the decisions
+/// ask them and never look at the kinds themselves.
+///
+/// ```
+/// use migrate_pin_core::{AsPosted, Hardened, Rules, V5_11, V6_12};
+/// assert!(Rules::of::<AsPosted, V5_11>().counts_pinned_holes());
+/// assert!(!Rules::of::<Hardened, V6_12>().counts_pinned_holes());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rules {
+    /// The policy.
+    pub policy: PolicyKind,
+    /// The shape.
+    pub shape: ShapeKind,
+}
+
+impl Rules {
+    /// All four combinations, for tests and tables.
+    pub const ALL: [Self; 4] = [
+        Self::of::<AsPosted, V5_11>(),
+        Self::of::<AsPosted, V6_12>(),
+        Self::of::<Hardened, V5_11>(),
+        Self::of::<Hardened, V6_12>(),
+    ];
+
+    /// The rules of `P` on `S`.
+    #[must_use]
+    pub const fn of<P: Policy, S: Shape>() -> Self {
+        Self {
+            policy: P::KIND,
+            shape: S::KIND,
+        }
+    }
+
+    const fn hardened(self) -> bool {
+        matches!(self.policy, PolicyKind::Hardened)
+    }
+
+    const fn modern(self) -> bool {
+        matches!(self.shape, ShapeKind::V6_12)
+    }
+
+    // ---- 5.11 or 6.12 -----------------------------------------------------------------------------
+
+    /// 5.11: a page whose lock is busy in collect keeps its mapping and is tried again in prepare.
+    /// 6.12: it is skipped.
+    #[must_use]
+    pub const fn retries_busy_pages(self) -> bool {
+        !self.modern()
+    }
+
+    /// 6.12: a hole in a mapping of a file is skipped, which zeroes both words; 5.11 zeroes the source's.
+    #[must_use]
+    pub const fn skips_file_holes(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12 looks again at a huge pmd that it has split; 5.11 has a test for each thing it may be by now.
+    #[must_use]
+    pub const fn looks_again(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12 freezes a cached page's count without a look at the count and the slot before.
+    #[must_use]
+    pub const fn freezes_unseen(self) -> bool {
+        self.modern()
+    }
+
+    /// 5.11: words carry LOCKED. 6.12: the bit is gone; what is collected is locked.
+    #[must_use]
+    pub const fn has_locked_bit(self) -> bool {
+        !self.modern()
+    }
+
+    /// 5.11: prepare is a pass of its own that ends with a check and a restore loop; 6.12: isolation and
+    /// unmapping are one pass.
+    #[must_use]
+    pub const fn prepares_apart(self) -> bool {
+        !self.modern()
+    }
+
+    /// 6.12: young and dirty bits, and exclusivity, are carried by the migration entry.
+    #[must_use]
+    pub const fn entries_carry_state(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12: there are device-coherent pages.
+    #[must_use]
+    pub const fn has_coherent_pages(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12: a source in the swap cache is taken out of it before it moves to a device.
+    #[must_use]
+    pub const fn frees_swap_cache(self) -> bool {
+        self.modern()
+    }
+
+    /// 5.11: a `ZONE_DEVICE` page counts one reference more than its users, and check passes every
+    /// device-private page; 6.12: device pages are counted as others are.
+    #[must_use]
+    pub const fn device_pages_count_one_more(self) -> bool {
+        !self.modern()
+    }
+
+    /// 6.12: a system destination is put on the LRU before it is mapped; 5.11: after.
+    #[must_use]
+    pub const fn lru_before_mapping(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12 opens the section for insertions as MIGRATE with the caller's owner, 5.11 as CLEAR with none.
+    #[must_use]
+    pub const fn insert_notifies_as_migrate(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12: `mem_cgroup_migrate()` takes the charge away from the source; 5.11 leaves it there.
+    #[must_use]
+    pub const fn charge_moves(self) -> bool {
+        self.modern()
+    }
+
+    // ---- as posted or hardened --------------------------------------------------------------------
+
+    /// As posted on 5.11: a hole whose word has PIN is counted though it does not migrate. 6.12 counts
+    /// anew in unmap.
+    #[must_use]
+    pub const fn counts_pinned_holes(self) -> bool {
+        !self.hardened()
+    }
+
+    /// Hardened: words and ranges from outside are checked, and destination words start as zero.
+    #[must_use]
+    pub const fn checks_words(self) -> bool {
+        self.hardened()
+    }
+
+    /// Hardened: a pin has a record, without which no bias is dropped.
+    #[must_use]
+    pub const fn keeps_records(self) -> bool {
+        self.hardened()
+    }
+
+    /// Hardened: the dirty bit of an entry that collect clears goes to the page, as 6.12 does it (the
+    /// mainline fix to `migrate_vma_collect_pmd()`); 5.11 drops it.
+    #[must_use]
+    pub const fn saves_dirty_bit(self) -> bool {
+        self.hardened() || self.modern()
+    }
+
+    /// Hardened: the TLB is flushed before the PTL is dropped, as 6.12 does it: else `MADV_DONTNEED` may
+    /// return while a CPU still reads the old page through a stale entry.
+    #[must_use]
+    pub const fn flushes_under_ptl(self) -> bool {
+        self.hardened() || self.modern()
+    }
+
+    /// Hardened: the reference on a huge page whose lock is busy is dropped; both kernels leak it.
+    #[must_use]
+    pub const fn drops_busy_huge_page(self) -> bool {
+        self.hardened()
+    }
+
+    /// Hardened: the bias is added to pages that still migrate only; as posted, to every entry with PIN.
+    #[must_use]
+    pub const fn pins_only_migrating(self) -> bool {
+        self.hardened()
+    }
+
+    /// Hardened: PIN is refused where it can't lead to a pin that someone will release: device memory in
+    /// collect, anything but a device-private destination in pages.
+    #[must_use]
+    pub const fn refuses_senseless_pins(self) -> bool {
+        self.hardened()
+    }
+
+    /// Hardened: a source whose PIN did not come to pass loses the bias and goes back to the LRU; as
+    /// posted it stays isolated and biased for good.
+    #[must_use]
+    pub const fn undoes_failed_pins(self) -> bool {
+        self.hardened()
+    }
+
+    /// Hardened: an UNPIN destination that is dropped keeps its pin, and only its lock goes; as posted a
+    /// plain put drops the isolation's reference under the pin.
+    #[must_use]
+    pub const fn keeps_refused_unpins(self) -> bool {
+        self.hardened()
+    }
+}

@@ -26,7 +26,8 @@ use crate::policy::Rules;
 /// refused by either: the patch would walk nothing and report success.
 ///
 /// # Errors
-/// One of [`Error`]'s variants about areas and ranges, the first that holds.
+/// The first that holds of [`Error::HugetlbVma`], [`Error::SpecialVma`], [`Error::DaxVma`],
+/// [`Error::ReversedRange`], [`Error::Unaligned`], [`Error::EmptyRange`], [`Error::OutsideVma`].
 pub fn check_range(rules: Rules, vma: VmaFacts, asked: Range) -> Result<Range, Error> {
     if vma.flags.contains(VmaFlags::HUGETLB) {
         return Err(Error::HugetlbVma);
@@ -126,7 +127,9 @@ pub enum PinFacts {
 /// May a page be a destination?
 ///
 /// # Errors
-/// The first reason why not.
+/// The first reason why not: there is no such page, it is free, of a device that is none of the caller's,
+/// compound, the word and the record of a pin do not agree (or without a pin, it belongs to a mapping), it
+/// is mapped or on the LRU, it is not locked.
 pub const fn check_destination(facts: DestinationFacts) -> Result<(), DestinationError> {
     if !facts.exists {
         return Err(DestinationError::NoSuchPage);

@@ -26,7 +26,8 @@ pub struct CheckFacts {
 /// `migrate_vma_check_page()`: true if all references are accounted for.
 ///
 /// Allowed are one of the caller's (isolation or collect), the cache's, one for private data and one a
-/// mapping. The test is one-sided: fewer are no failure.
+/// mapping; in 6.12 one more for device memory, and one for the page that is being faulted on. The test is
+/// one-sided: fewer are no failure.
 #[must_use]
 pub fn check_page(rules: Rules, facts: CheckFacts) -> bool {
     if facts.compound {

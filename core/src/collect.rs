@@ -64,19 +64,21 @@ pub struct PageFacts {
     pub has_mapping: bool,
     /// `PageTransCompound()`.
     pub compound: bool,
-    /// Whose device-coherent memory it is (6.12).
-    pub coherent: Coherent,
+    /// What memory it is.
+    pub memory: Memory,
 }
 
-/// Is a page that a present entry maps device-coherent memory?
+/// What memory a page is that a present entry maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coherent {
-    /// No.
-    No,
-    /// Of the caller's owner.
-    Own,
-    /// Of somebody else's.
-    Foreign,
+pub enum Memory {
+    /// Ordinary.
+    System,
+    /// Device-coherent, of the caller's owner (6.12).
+    OwnCoherent,
+    /// Device-coherent, of another owner (6.12).
+    ForeignCoherent,
+    /// Of a device otherwise.
+    OtherDevice,
 }
 
 /// What the walk found in one entry.
@@ -146,15 +148,16 @@ pub fn decide_entry(
             (write, page)
         }
         Found::Present { write, page } => {
-            let wanted = match page.coherent {
-                Coherent::Own if rules.has_coherent_pages() => {
+            let wanted = match page.memory {
+                Memory::OwnCoherent if rules.has_coherent_pages() => {
                     select.contains(Select::DEVICE_COHERENT)
-                        && !(pin && rules.refuses_senseless_pins())
                 }
-                Coherent::Foreign if rules.has_coherent_pages() => false,
+                Memory::ForeignCoherent if rules.has_coherent_pages() => false,
+                Memory::OtherDevice if rules.always_takes_other_devices() => true,
                 _ => select.contains(Select::SYSTEM),
             };
-            if !wanted {
+            let senseless = pin && page.memory != Memory::System && rules.refuses_senseless_pins();
+            if !wanted || senseless {
                 return Entry::Leave;
             }
             (write, page)
@@ -301,10 +304,11 @@ fn page_facts<M: MmOps>(
     PageFacts {
         has_mapping: ops.page_mapping(page) != Mapping::None,
         compound: ops.page_compound(page),
-        coherent: match zone {
-            Zone::DeviceCoherent(owner) if owner == context.owner => Coherent::Own,
-            Zone::DeviceCoherent(_) => Coherent::Foreign,
-            _ => Coherent::No,
+        memory: match zone {
+            Zone::System => Memory::System,
+            Zone::DeviceCoherent(owner) if owner == context.owner => Memory::OwnCoherent,
+            Zone::DeviceCoherent(_) => Memory::ForeignCoherent,
+            Zone::DevicePrivate(_) | Zone::DeviceOther => Memory::OtherDevice,
         },
     }
 }

@@ -12,8 +12,6 @@ pub const EBUSY: i32 = 16;
 pub const EPERM: i32 = 1;
 /// `-ESTALE` as a positive number.
 pub const ESTALE: i32 = 116;
-/// `-EAGAIN` as a positive number.
-pub const EAGAIN: i32 = 11;
 
 /// What is wrong with one word, whatever it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,7 +95,7 @@ impl DestinationError {
 impl fmt::Display for DestinationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoSuchPage => "there is no such page frame",
+            Self::NoSuchPage => "there is no such page frame; expected a page that the driver allocated",
             Self::Free => "the page is free; expected one that the driver holds a reference on",
             Self::NotLocked => "the page is not locked; expected one that the driver locked",
             Self::Compound => "it is part of a compound page; expected a single page",
@@ -107,8 +105,8 @@ impl fmt::Display for DestinationError {
             Self::InUse => "the page is mapped, cached or on the LRU; expected a new page",
             Self::Twice => "the page stands in two destination words; expected one",
             Self::Pinned => "the page is pinned; expected UNPIN in the word",
-            Self::NoPin => "UNPIN, but the page has no pin record",
-            Self::ForeignPin => "UNPIN, but another owner holds the pin",
+            Self::NoPin => "UNPIN, but the page has no pin record; expected a page that is pinned",
+            Self::ForeignPin => "UNPIN, but another owner holds the pin; expected the caller's own",
             Self::OtherPair => {
                 "UNPIN, but the source is not the device page that stands for this page"
             }
@@ -211,7 +209,7 @@ impl fmt::Display for Error {
             }
             Self::DaxVma => f.write_str("the area is DAX; expected ordinary memory"),
             Self::EmptyRange => f.write_str("the range is empty; expected at least one page"),
-            Self::ReversedRange => f.write_str("the range ends before it starts"),
+            Self::ReversedRange => f.write_str("the range ends before it starts; expected the start first"),
             Self::Unaligned { address } => {
                 write!(f, "{address:#x} is not a multiple of the page size")
             }
@@ -231,7 +229,7 @@ impl fmt::Display for Error {
             Self::Stage => {
                 f.write_str("the migration is not at the stage that this call belongs to")
             }
-            Self::Stale => f.write_str("words of this migration were changed between two calls"),
+            Self::Stale => f.write_str("words of this migration were changed between two calls; expected them as they were left"),
         }
     }
 }

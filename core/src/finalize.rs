@@ -15,6 +15,8 @@ pub struct FinalizeFacts {
     pub src: Option<bool>,
     /// The destination page, if there is one: is it device memory?
     pub dst: Option<bool>,
+    /// They are one page.
+    pub same: bool,
     /// The source word has MIGRATE (still).
     pub migrating: bool,
     /// The source word has PIN.
@@ -63,8 +65,8 @@ pub enum Finalize {
     GoOn {
         /// What becomes of the source.
         source: Release,
-        /// What becomes of the destination.
-        destination: Release,
+        /// What becomes of the destination; none if it is the source.
+        destination: Option<Release>,
     },
 }
 
@@ -91,9 +93,10 @@ pub const fn decide_finalize(rules: Rules, facts: FinalizeFacts) -> Finalize {
         (Some(source), Some(destination)) if facts.migrating => Finalize::GoOn {
             source: release_source(rules, source, facts.pin, true),
             destination: match (destination, facts.unpin) {
-                (true, _) => Release::Put,
-                (false, true) => Release::Unpin,
-                (false, false) => Release::Putback,
+                _ if facts.same => None,
+                (true, _) => Some(Release::Put),
+                (false, true) => Some(Release::Unpin),
+                (false, false) => Some(Release::Putback),
             },
         },
         (Some(source), destination) => Finalize::GoBack {
@@ -156,6 +159,7 @@ fn finalize_one<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) {
     let facts = FinalizeFacts {
         src: src.pfn().map(|page| ops.page_zone(page).is_device()),
         dst: dst.pfn().map(|page| ops.page_zone(page).is_device()),
+        same: src.pfn() == dst.pfn(),
         migrating: src.migrating(),
         pin: src.pin(),
         unpin: dst.is_unpin(),
@@ -188,10 +192,12 @@ fn finalize_one<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) {
             Some(old),
             Some(new),
         ) => {
-            map(ops, rules, old, new, destination);
+            map(ops, rules, old, new, destination.unwrap_or(source));
             release(ops, rules, old, source);
-            ops.unlock_page(new);
-            release(ops, rules, new, destination);
+            if let Some(destination) = destination {
+                ops.unlock_page(new);
+                release(ops, rules, new, destination);
+            }
         }
         _ => {}
     }

@@ -53,8 +53,8 @@
 //! - A reversed range is refused with `-EINVAL`; the patch walks nothing and reports success.
 //! - The arrays must have exactly one word a page; C can't tell.
 //! - On the 6.12 shape, where putting a page on the LRU and dropping its reference are two steps before
-//!   and after the mapping, a source with PIN that goes back gets neither, and the bias of an UNPIN
-//!   destination goes just before its reference.
+//!   and after the mapping, a source with PIN gets neither, whether it goes on or back, and the bias of an
+//!   UNPIN destination goes just before its reference.
 //! - On the 6.12 shape the test that device-private pages escape in 5.11 (`page_count()` against the
 //!   expected count) is 6.12's: the first patch of the series was never merged in that form.
 //!

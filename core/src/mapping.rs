@@ -5,15 +5,15 @@
 //! pages are locked, the old one is mapped nowhere.
 
 use crate::mode::MigrateMode;
-use crate::ops::MmOps;
+use crate::ops::{Mapping, MmOps};
 use crate::pfn::Pfn;
-use crate::policy::{Rules, ShapeKind};
+use crate::policy::Rules;
 
 /// What moving a mapping depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MoveFacts {
-    /// `page_mapping()` of the old page is non-null.
-    pub cached: bool,
+    /// What the old page belongs to.
+    pub mapping: Mapping,
     /// References the caller knows of beyond the usual; negative: tolerate any (new in the patch).
     pub extra_count: i32,
     /// The old page is device-private.
@@ -40,52 +40,44 @@ pub enum Move {
     },
 }
 
-/// `expected_page_refs()` plus `extra_count`.
+/// `expected_page_refs()` plus `extra_count`; in 6.12 `folio_expected_ref_count()` of a page that is mapped
+/// nowhere, plus 1 and `extra_count`.
 #[must_use]
 pub const fn expected_count(rules: Rules, facts: MoveFacts) -> i64 {
     let device = facts.device_private && rules.device_pages_count_one_more();
-    let mut expected = 1 + device as i64 + facts.extra_count as i64;
-    if facts.cached {
-        expected += 1 + facts.private as i64;
-    }
-    expected
+    let private = facts.private
+        && match facts.mapping {
+            Mapping::File => true,
+            Mapping::SwapCache => !rules.expects_private_by_kind(),
+            Mapping::None => rules.expects_private_by_kind(),
+            Mapping::Anon => false,
+        };
+    1 + device as i64 + facts.mapping.cached() as i64 + private as i64 + facts.extra_count as i64
 }
 
 /// The tests of `migrate_page_move_mapping()`, in their order.
 ///
-/// Device-private pages may have references of waiters, which 5.11 ignores; a negative `extra_count`
-/// ignores them for any page that is in no cache.
+/// Device-private pages may have references of waiters, which the first patch of the series ignores on
+/// 5.11; a negative `extra_count` ignores them for any page that is in no cache.
 #[must_use]
 pub const fn decide_move(rules: Rules, facts: MoveFacts) -> Move {
     let expected = expected_count(rules, facts);
-    let count_differs = facts.count as i64 != expected;
-    match rules.shape {
-        ShapeKind::V5_11 => {
-            if !facts.cached {
-                if !facts.device_private && facts.extra_count >= 0 && count_differs {
-                    Move::Again
-                } else {
-                    Move::Identity
-                }
-            } else if facts.extra_count < 0 {
-                Move::Invalid
-            } else {
-                // The count is looked at again under the cache's lock.
-                Move::Cache { expected }
-            }
-        }
-        ShapeKind::V6_12 => {
-            if facts.extra_count >= 0 && count_differs {
-                Move::Again
-            } else if !facts.cached {
-                Move::Identity
-            } else if facts.extra_count < 0 {
-                Move::Invalid
-            } else {
-                Move::Cache { expected }
-            }
-        }
+    let tolerant = facts.extra_count < 0;
+    let count_differs = !tolerant && facts.count as i64 != expected;
+    if rules.tests_count_first() && count_differs {
+        return Move::Again;
     }
+    if !facts.mapping.cached() {
+        if count_differs && !facts.device_private {
+            return Move::Again;
+        }
+        return Move::Identity;
+    }
+    if tolerant {
+        return Move::Invalid;
+    }
+    // 5.11 looks at the count under the cache's lock only.
+    Move::Cache { expected }
 }
 
 /// The part under the cache's lock; did it succeed?
@@ -122,7 +114,7 @@ pub fn move_mapping<M: MmOps>(
     extra_count: i32,
 ) -> bool {
     let facts = MoveFacts {
-        cached: ops.page_mapping(old).cached(),
+        mapping: ops.page_mapping(old),
         extra_count,
         device_private: ops.page_zone(old).is_device_private(),
         private: ops.page_has_private(old),

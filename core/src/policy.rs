@@ -78,7 +78,7 @@ impl Shape for V6_12 {
 }
 
 /// A policy on a shape. Its methods are the one place where the differences have names; the decisions
-/// ask them and never look at the kinds themselves.
+/// ask them and look at nothing else.
 ///
 /// ```
 /// use migrate_pin_core::{AsPosted, Hardened, Rules, V5_11, V6_12};
@@ -134,9 +134,31 @@ impl Rules {
         self.modern()
     }
 
-    /// 6.12 looks again at a huge pmd that it has split; 5.11 has a test for each thing it may be by now.
+    /// 6.12 looks again at a huge pmd that it has split, and at a bad one, which it finds cleared then;
+    /// 5.11 has a test for each thing that may be there.
     #[must_use]
     pub const fn looks_again(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12 tests the count against the expected one before it looks at the mapping, and for device-private
+    /// pages too, which the series' first patch lets pass on 5.11.
+    #[must_use]
+    pub const fn tests_count_first(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12: private data is expected to hold a reference on every page that is not anonymous, cached or
+    /// not; 5.11: on every cached page.
+    #[must_use]
+    pub const fn expects_private_by_kind(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12 leaves present device memory that is not coherent to the later checks, whatever was selected;
+    /// 5.11 treats it as system memory.
+    #[must_use]
+    pub const fn always_takes_other_devices(self) -> bool {
         self.modern()
     }
 
@@ -178,7 +200,8 @@ impl Rules {
     }
 
     /// 5.11: a `ZONE_DEVICE` page counts one reference more than its users, and check passes every
-    /// device-private page; 6.12: device pages are counted as others are.
+    /// device-private page. 6.12: a device page's count is its users', and check allows it one more all
+    /// the same.
     #[must_use]
     pub const fn device_pages_count_one_more(self) -> bool {
         !self.modern()
@@ -204,8 +227,8 @@ impl Rules {
 
     // ---- as posted or hardened --------------------------------------------------------------------
 
-    /// As posted on 5.11: a hole whose word has PIN is counted though it does not migrate. 6.12 counts
-    /// anew in unmap.
+    /// As posted: a hole whose word has PIN is counted though it does not migrate. (6.12 counts anew in
+    /// unmap, so that there it only decides whether unmap runs.)
     #[must_use]
     pub const fn counts_pinned_holes(self) -> bool {
         !self.hardened()
@@ -250,7 +273,8 @@ impl Rules {
     }
 
     /// Hardened: PIN is refused where it can't lead to a pin that someone will release: device memory in
-    /// collect, anything but a device-private destination in pages.
+    /// collect; in pages anything but a device-private destination, and an empty entry (the zero page's
+    /// word has PIN and MIGRATE), where there is no page that the destination could stand for.
     #[must_use]
     pub const fn refuses_senseless_pins(self) -> bool {
         self.hardened()

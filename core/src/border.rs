@@ -198,27 +198,35 @@ fn facts<M: MmOps>(
     src: SrcPfn,
     dst: DstPfn,
 ) -> DestinationFacts {
+    // The rest of a page that is free, or none at all, is nobody's to look at.
+    let nothing = DestinationFacts {
+        exists: false,
+        referenced: false,
+        locked: false,
+        compound: false,
+        suitable: false,
+        used: false,
+        has_mapping: false,
+        unpin: dst.is_unpin(),
+        pin: PinFacts::None,
+    };
     if !ops.page_exists(page) {
-        return DestinationFacts {
-            exists: false,
-            referenced: false,
-            locked: false,
-            compound: false,
-            suitable: false,
-            used: false,
-            has_mapping: false,
-            unpin: dst.is_unpin(),
-            pin: PinFacts::None,
-        };
+        return nothing;
     }
     let zone = ops.page_zone(page);
+    if !referenced(rules, zone, ops.page_count(page)) {
+        return DestinationFacts {
+            exists: true,
+            ..nothing
+        };
+    }
     let device = match src.migrating() {
         true => src.pfn(),
         false => None,
     };
     DestinationFacts {
         exists: true,
-        referenced: referenced(rules, zone, ops.page_count(page)),
+        referenced: true,
         locked: ops.page_locked(page),
         compound: ops.page_compound(page),
         suitable: suitable(rules, zone, owner),

@@ -118,6 +118,8 @@ impl fmt::Display for DestinationError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
+    /// There is no area. Setup is handed one; this is for callers that look it up.
+    NoVma,
     /// The area is hugetlb.
     HugetlbVma,
     /// The area is special (IO, PFNMAP, MIXEDMAP, DONTEXPAND).
@@ -203,6 +205,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoVma => f.write_str("there is no area at the address; expected a mapped one"),
             Self::HugetlbVma => f.write_str("the area is hugetlb; expected ordinary memory"),
             Self::SpecialVma => {
                 f.write_str("the area is special (IO, PFNMAP, MIXEDMAP or DONTEXPAND); expected ordinary memory")

@@ -23,7 +23,7 @@ use crate::pfn::Pfn;
 /// Which fallible calls fail, and how many were made. Shared by all that count together.
 #[derive(Debug)]
 pub struct Plan {
-    targets: [u32; 2],
+    targets: [AtomicU32; 2],
     calls: AtomicU32,
     fired: AtomicU32,
 }
@@ -45,10 +45,19 @@ impl Plan {
     #[must_use]
     pub const fn pair(first: u32, second: u32) -> Self {
         Self {
-            targets: [first, second],
+            targets: [AtomicU32::new(first), AtomicU32::new(second)],
             calls: AtomicU32::new(0),
             fired: AtomicU32::new(0),
         }
+    }
+
+    /// Start over: count from 0 again, and let these two calls fail; 0 for none.
+    pub fn arm(&self, first: u32, second: u32) {
+        for (target, nth) in self.targets.iter().zip([first, second]) {
+            target.store(nth, Ordering::Relaxed);
+        }
+        self.calls.store(0, Ordering::Relaxed);
+        self.fired.store(0, Ordering::Relaxed);
     }
 
     /// How many fallible calls were made.
@@ -66,7 +75,8 @@ impl Plan {
     /// Count a fallible call; does it fail?
     pub fn fails(&self) -> bool {
         let call = self.calls.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        let fails = self.targets.contains(&call);
+        let mut targets = self.targets.iter();
+        let fails = targets.any(|target| target.load(Ordering::Relaxed) == call);
         if fails {
             self.fired.fetch_add(1, Ordering::Relaxed);
         }

@@ -455,9 +455,7 @@ impl<'a, M: MmOps, P: Policy, S: Shape> Migration<'a, M, P, S, Unmapped> {
 impl<M: MmOps, P: Policy, S: Shape> Migration<'_, M, P, S, Moved> {
     /// `migrate_vma_finalize()`: map the destinations, or the sources where nothing moved, and give
     /// everything back. The words stay as they are, for the caller to read. May sleep.
-    pub fn finalize(mut self) {
-        let guard = &mut self.guard;
-        guard.stage = RawStage::Done;
-        finalize::<P, S, M>(&mut guard.ops, guard.src, guard.dst);
+    pub fn finalize(self) {
+        // The guard does it as it is dropped, here as anywhere else.
     }
 }

@@ -17,6 +17,8 @@ use crate::policy::{Policy, Rules, Shape};
 pub struct PagesFacts {
     /// What `page_mapping()` is of the source, if there is a source page.
     pub src: Option<Mapping>,
+    /// `page_has_private()` of the source page.
+    pub private: bool,
     /// What memory the destination is, if there is one.
     pub dst: Option<Zone>,
     /// The source word has MIGRATE.
@@ -57,7 +59,7 @@ pub const fn decide_pages(rules: Rules, facts: PagesFacts) -> Pages {
             true => Pages::Insert,
         };
     };
-    if senseless {
+    if senseless || (facts.private && rules.refuses_private_data()) {
         return Pages::Refuse;
     }
     match dst {
@@ -82,6 +84,7 @@ pub const fn decide_pages(rules: Rules, facts: PagesFacts) -> Pages {
 fn verdict<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) -> Pages {
     let mut facts = PagesFacts {
         src: src.pfn().map(|page| ops.page_mapping(page)),
+        private: src.pfn().is_some_and(|page| ops.page_has_private(page)),
         dst: dst.pfn().map(|page| ops.page_zone(page)),
         migrating: src.migrating(),
         pin: src.pin(),
@@ -155,7 +158,7 @@ pub(crate) fn pages<P: Policy, S: Shape, M: MmOps>(
             (Pages::Migrate(mode), Some(old), Some(new)) => {
                 hand_over(ops, rules, context, new, old, mode)
             }
-            (Pages::Skip, ..) => true,
+            // Refused; or skipped, which clears a MIGRATE that is not there.
             _ => false,
         };
         if !moved {

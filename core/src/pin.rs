@@ -11,7 +11,7 @@
 
 use crate::border::{pin_facts, PinFacts};
 use crate::device::{Access, Device};
-use crate::error::Error;
+use crate::error::{DestinationError, Error};
 use crate::migration::{setup, Migration, Request, Select, Unmapped};
 use crate::ops::{MmOps, NotifyEvent, Owner, PmdKind, Pte, PteBits, Range, Zone};
 use crate::pfn::{DstPfn, Pfn, SrcPfn, GUP_PIN_COUNTING_BIAS, PAGE_SIZE};
@@ -74,6 +74,9 @@ pub fn acquire<P: Policy, S: Shape, M: MmOps, D: Device>(
     } = request;
     src.fill(SrcPfn::PIN);
     dst.fill(DstPfn::NONE);
+    // Before setup, so that a zap of what setup leaves behind is seen. Setup's own sections (a page that is
+    // mapped elsewhere is unmapped in one) count as well; then the second try maps.
+    let seq = device.read_begin();
     let mut migration = setup::<P, S, _>(
         &mut *ops,
         Request {
@@ -86,26 +89,22 @@ pub fn acquire<P: Policy, S: Shape, M: MmOps, D: Device>(
             fault_page: None,
         },
     )?;
-    // Not before setup, whose own notifier sections would count as invalidations.
-    let seq = device.read_begin();
     provide(&mut migration, device, access);
     let moved = match migration.pages() {
         Ok(moved) => moved,
         Err(mut refused) => {
             let (ops, _, dst) = refused.migration.parts();
-            for word in dst.iter() {
-                if let Some(page) = word.pfn() {
-                    device.forget(page);
-                    ops.unlock_page(page);
-                    ops.put_page(page);
-                }
+            for page in dst.iter().filter_map(|word| word.pfn()) {
+                device.forget(page);
             }
+            give_up(ops, dst, refused.error);
             return Err(refused.error);
         }
     };
+    let range = moved.range();
     let mut granted = 0;
-    let mut missed = 0;
-    let mut addr = moved.range().start;
+    let mut missed = false;
+    let mut addr = range.start;
     for (src, dst) in moved.src().iter().zip(moved.dst()) {
         if let (Some(original), Some(page)) = (src.pfn(), dst.pfn()) {
             if !src.migrating() {
@@ -115,18 +114,49 @@ pub fn acquire<P: Policy, S: Shape, M: MmOps, D: Device>(
                 // Before finalize: afterwards a CPU fault may already be revoking it.
                 granted += 1;
             } else {
-                missed += 1;
+                missed = true;
             }
         }
         addr = addr.wrapping_add(PAGE_SIZE);
     }
     moved.finalize();
-    if missed == 0 {
+    if !missed {
         return Ok(Acquired { granted, left: 0 });
     }
     Ok(second_try::<P, S, M, D>(
         ops, device, vma, range, access, src,
     ))
+}
+
+/// Is a page that was refused for this reason none that we hold, so that there is nothing to give back?
+const fn is_nobodys(error: DestinationError) -> bool {
+    matches!(
+        error,
+        DestinationError::NoSuchPage
+            | DestinationError::Free
+            | DestinationError::NotLocked
+            | DestinationError::Twice
+    )
+}
+
+/// Give back the destinations of a migration that the border refused.
+fn give_up<M: MmOps>(ops: &mut M, dst: &[DstPfn], refused: Error) {
+    for (at, word) in dst.iter().enumerate() {
+        let Some(page) = word.pfn() else { continue };
+        if word.is_unpin() {
+            // Locked by us; its reference is the pin's.
+            ops.unlock_page(page);
+            continue;
+        }
+        // The border stopped at the word it refused: a page that stands here again is not looked at twice.
+        let again = dst.iter().take(at).any(|before| before.pfn() == Some(page));
+        if !again
+            && !matches!(refused, Error::Destination { index, error, .. } if index == at && is_nobodys(error))
+        {
+            ops.unlock_page(page);
+            ops.put_page(page);
+        }
+    }
 }
 
 /// Give a device page to each entry that is fit for it.
@@ -364,14 +394,7 @@ fn take_back<P: Policy, S: Shape, M: MmOps, D: Device>(
         Ok(moved) => moved,
         Err(mut refused) => {
             let (ops, _, dst) = refused.migration.parts();
-            for word in dst.iter() {
-                if let Some(page) = word.pfn() {
-                    ops.unlock_page(page);
-                    if !word.is_unpin() {
-                        ops.put_page(page);
-                    }
-                }
-            }
+            give_up(ops, dst, refused.error);
             return Err(refused.error);
         }
     };

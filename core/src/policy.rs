@@ -280,6 +280,14 @@ impl Rules {
         self.hardened()
     }
 
+    /// Hardened: a page whose file system holds private data stays where it is. Both kernels hand it over as
+    /// if it had none (`migrate_page()` is for "pages that do not use PagePrivate"), which drops the data
+    /// and leaks the reference that it held.
+    #[must_use]
+    pub const fn refuses_private_data(self) -> bool {
+        self.hardened()
+    }
+
     /// Hardened: a source whose PIN did not come to pass loses the bias and goes back to the LRU; as
     /// posted it stays isolated and biased for good.
     #[must_use]

@@ -41,6 +41,7 @@ const DESTINATIONS: [(DestinationError, i32, &[&str]); 11] = [
 /// `migrate_vma_setup()` answers `-EINVAL` to a wrong area, range or array.
 fn errors() -> Vec<(Error, i32, Vec<&'static str>)> {
     let mut all = vec![
+        (Error::NoVma, EINVAL, vec!["no area", "mapped"]),
         (Error::HugetlbVma, EINVAL, vec!["hugetlb"]),
         (Error::SpecialVma, EINVAL, vec!["special"]),
         (Error::DaxVma, EINVAL, vec!["DAX"]),
@@ -120,7 +121,7 @@ fn numbers() {
     for (error, errno, _) in DESTINATIONS {
         table.row(error, errno, error.errno());
     }
-    table.done(4 + (11 + 14 + 11) + 11);
+    table.done(4 + (12 + 14 + 11) + 11);
 }
 
 /// Says what was expected: in so many words, or as what the thing "is not" or "must be".
@@ -151,7 +152,7 @@ fn sentences() {
         let found = (new, reads_well(&sentence), lacks(&sentence, &names));
         table.row(sentence, (true, true, Vec::new()), found);
     }
-    table.done(7 + 11 + 36);
+    table.done(7 + 11 + 37);
 }
 
 #[test]
@@ -161,5 +162,5 @@ fn expectations() {
         let found = says_what_was_expected(&sentence);
         table.row(sentence, true, found);
     }
-    table.done(7 + 11 + 36);
+    table.done(7 + 11 + 37);
 }

@@ -11,7 +11,7 @@ const F: bool = false;
 const T: bool = true;
 
 /// | rule | `AsPosted` 5.11, `AsPosted` 6.12, `Hardened` 5.11, `Hardened` 6.12 |
-const RULES: [Rule; 26] = [
+const RULES: [Rule; 27] = [
     // 5.11 or 6.12, whatever the policy.
     // 5.11 collect counts and leaves a page whose trylock failed to prepare; 6.12: folio_put(), mpfn = 0.
     (
@@ -117,6 +117,11 @@ const RULES: [Rule; 26] = [
     ),
     // migrate_vma_finalize(): unlock_page(newpage), put_page(newpage), without a look at UNPIN.
     (
+        "refuses_private_data",
+        Rules::refuses_private_data,
+        [F, F, T, T],
+    ),
+    (
         "keeps_refused_unpins",
         Rules::keeps_refused_unpins,
         [F, F, T, T],
@@ -131,7 +136,7 @@ fn rules() {
             table.row((name, rules), expected, rule(rules));
         }
     }
-    table.done(26 * 4);
+    table.done(27 * 4);
 }
 
 fn kinds<P: Policy, S: Shape>() -> (PolicyKind, ShapeKind) {

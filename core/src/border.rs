@@ -11,6 +11,14 @@
 //! - that the driver has revoked its device's mapping of a page before the page goes to the CPU;
 //! - that the [`RawMigration`](crate::migration::RawMigration) which a caller hands back is one it was
 //!   given: accidents are found by a checksum, a forgery is not;
+//!   It is good for one call, and so are copies of it taken together;
+//! - that a caller in Rust does not [`forget`](core::mem::forget) a migration, whose pages would stay locked
+//!   and unmapped;
+//! - that a [`Device`](crate::Device) hands out pages of its own, locked and with a reference, whose pfn fits
+//!   into a word, and is a handle for the address space that it is used with;
+//! - that the handler which names a `fault_page` holds a reference on it;
+//! - that a device page which stands for a pin is migrated back with UNPIN: records are kept by original, so
+//!   that a plain copy in its place looks like a migration from device memory;
 //! - that the driver's memory of which page a device page stands for is right where there is no record.
 
 use crate::error::{DestinationError, Error};

@@ -63,7 +63,8 @@ pub trait Device {
     /// Drop the lock of the device's page table.
     fn unlock(&mut self);
 
-    /// Map `page` at `addr` for atomic access, under [`Device::lock`].
+    /// Map `page` at `addr` for atomic access, under [`Device::lock`]. Where it is mapped already, only the
+    /// access is widened.
     ///
     /// # Errors
     /// [`NoMemory`] if the device's page table can't grow. Fallible.

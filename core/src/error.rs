@@ -180,6 +180,8 @@ pub enum Error {
     },
     /// A raw migration is not at the stage that the call belongs to, or is none at all.
     Stage,
+    /// A raw migration was set up under another policy, or on another shape.
+    OtherRules,
     /// Words of a raw migration that belong to `core` were changed between two calls.
     Stale,
 }
@@ -232,6 +234,9 @@ impl fmt::Display for Error {
             Self::Stage => {
                 f.write_str("the migration is not at the stage that this call belongs to")
             }
+            Self::OtherRules => f.write_str(
+                "the migration was set up under another policy or on another shape; expected the same",
+            ),
             Self::Stale => f.write_str("words of this migration were changed between two calls; expected them as they were left"),
         }
     }

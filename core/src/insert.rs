@@ -99,10 +99,11 @@ fn ready<M: MmOps>(
         return None;
     }
     let end = context.range.end;
-    if ops.pte_alloc(vma, addr).is_err() {
+    if ops.pmd_span(vma, addr, end).kind == PmdKind::Huge || ops.pte_alloc(vma, addr).is_err() {
         return None;
     }
-    if ops.pmd_span(vma, addr, end).kind != PmdKind::Table {
+    // 5.11 makes sure that no huge page came in between; 6.12 finds out when it takes the PTL.
+    if !rules.looks_again() && ops.pmd_span(vma, addr, end).kind != PmdKind::Table {
         return None;
     }
     if ops.anon_vma_prepare(vma).is_err() || ops.mem_cgroup_charge(page, vma).is_err() {

@@ -58,12 +58,28 @@
 //! - On the 6.12 shape the test that device-private pages escape in 5.11 (`page_count()` against the
 //!   expected count) is 6.12's: the first patch of the series was never merged in that form.
 //!
+//! - `BUG_ON(PageWriteback)` in `migrate_page()` has no counterpart: a locked page that is written back is
+//!   the backend's to refuse.
+//!
 //! # Scope
+//!
+//! Migration that starts from device pfns (`migrate_device_range()`, 6.12) is not here yet; it comes with the
+//! kernel backend. On the 6.12 shape two threads that fault on one device page at a time may refuse each
+//! other, as they do in that kernel: each handler's reference is unaccounted to the other.
 //!
 //! Compound pages are refused or split, never moved whole. Hugetlb, DAX and special areas are refused, as
 //! the kernel does. KSM, mlock accounting, NUMA hints and statistics do not influence a decision, and are
 //! left to the primitives.
+//!
+//! # Mutants that change nothing
+//!
+//! `cargo mutants -p migrate-pin-core` leaves no viable mutant alive but these, which nobody can tell from the
+//! original (`.cargo/mutants.toml` excludes them one by one):
+//!
+//! - `|` to `^` in [`collect::migration_bits`] and [`insert::entry_for`]: the flags have no bit in common;
+//! - `|` to `^` in the making of a word: a pfn that was shifted left has no flag bits.
 #![no_std]
+#![forbid(unsafe_code)]
 
 pub mod border;
 pub mod check;

@@ -56,7 +56,8 @@ pub struct Request<'a, V> {
     pub owner: Owner,
     /// Which pages to take.
     pub select: Select,
-    /// The device-private page whose fault is being handled, if one is (6.12; 5.11 needs it not).
+    /// The device-private page whose fault is being handled, if one is; the caller holds a reference on
+    /// it (6.12; 5.11 has no such field, and takes no notice).
     pub fault_page: Option<Pfn>,
 }
 
@@ -113,9 +114,11 @@ pub enum RawStage {
 
 /// A migration between two C calls: everything but the arrays, which the caller keeps.
 ///
-/// Who drops it without [`Migration::from_raw`] leaves pages locked and unmapped for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// It is good for one [`Migration::from_raw`], which marks it as done. Who drops it without leaves pages
+/// locked and unmapped for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(C)]
+#[must_use = "pages stay locked and unmapped until the migration is put together again"]
 pub struct RawMigration<V> {
     /// The area.
     pub vma: V,
@@ -133,6 +136,8 @@ pub struct RawMigration<V> {
     pub select: u32,
     /// [`RawStage`] as a number.
     pub stage: u32,
+    /// Policy and shape, as a number.
+    pub rules: u32,
     /// A checksum of the above, of the source words, and of the destination words after pages.
     pub checksum: usize,
 }
@@ -215,7 +220,8 @@ pub fn setup<'a, P: Policy, S: Shape, M: MmOps>(
     let vma = ops.vma_facts(request.vma);
     let range = border::check_range(rules, vma, request.range)?;
     border::check_length(range, request.src.len(), request.dst.len())?;
-    if let Some(page) = request.fault_page {
+    let fault_page = request.fault_page.filter(|_| rules.has_fault_page());
+    if let Some(page) = fault_page {
         if !ops.page_exists(page) || !ops.page_zone(page).is_device_private() {
             return Err(Error::FaultPage { page });
         }
@@ -231,7 +237,7 @@ pub fn setup<'a, P: Policy, S: Shape, M: MmOps>(
             range,
             owner: request.owner,
             select: request.select,
-            fault_page: request.fault_page,
+            fault_page,
             anonymous: vma.flags.contains(VmaFlags::ANONYMOUS),
         },
         src: request.src,
@@ -276,6 +282,7 @@ impl<M: MmOps, P: Policy, S: Shape> Guard<'_, M, P, S> {
             cpages: self.cpages,
             select: context.select.bits(),
             stage: self.stage as u32,
+            rules: Rules::of::<P, S>().code(),
             checksum: 0,
         };
         raw.checksum = checksum(&raw, self.src, self.dst);
@@ -300,6 +307,7 @@ fn checksum<V>(raw: &RawMigration<V>, src: &[SrcPfn], dst: &[DstPfn]) -> usize {
         raw.cpages,
         raw.select as usize,
         raw.stage as usize,
+        raw.rules as usize,
     ] {
         add(word);
     }
@@ -346,28 +354,31 @@ impl<'a, M: MmOps, P: Policy, S: Shape, St: Stage> Migration<'a, M, P, S, St> {
 
     /// Take the migration apart, to be carried over a C call. The arrays go back to the caller, who
     /// changes nothing in `src`, and in `dst` only what the stage permits.
-    #[must_use]
     pub fn into_raw(mut self) -> RawMigration<M::Vma> {
         let raw = self.guard.raw();
         self.guard.stage = RawStage::Done;
         raw
     }
 
-    /// Put a migration together again.
+    /// Put a migration together again. `raw` is done with then, so that it can't be used twice.
     ///
     /// # Errors
-    /// [`Error::Stage`] if `raw` is at another stage; an error about the range or the arrays if those do
+    /// [`Error::Stage`] if `raw` is at another stage, or done; [`Error::OtherRules`] if it was set up
+    /// under another policy or on another shape; an error about the range or the arrays if those do
     /// not fit the area; under [`Hardened`](crate::policy::Hardened) [`Error::Stale`] if a word changed
     /// that must not. Nothing was changed: with the right words it can be tried again.
     pub fn from_raw(
         mut ops: M,
-        raw: RawMigration<M::Vma>,
+        raw: &mut RawMigration<M::Vma>,
         src: &'a mut [SrcPfn],
         dst: &'a mut [DstPfn],
     ) -> Result<Self, Error> {
         let rules = Rules::of::<P, S>();
         if raw.stage != St::STAGE as u32 {
             return Err(Error::Stage);
+        }
+        if raw.rules != rules.code() {
+            return Err(Error::OtherRules);
         }
         let vma = ops.vma_facts(raw.vma);
         let asked = Range {
@@ -376,9 +387,10 @@ impl<'a, M: MmOps, P: Policy, S: Shape, St: Stage> Migration<'a, M, P, S, St> {
         };
         let range = border::check_range(rules, vma, asked)?;
         border::check_length(range, src.len(), dst.len())?;
-        if rules.checks_words() && checksum(&raw, src, dst) != raw.checksum {
+        if rules.checks_words() && checksum(raw, src, dst) != raw.checksum {
             return Err(Error::Stale);
         }
+        raw.stage = RawStage::Done as u32;
         Ok(Self {
             guard: Guard {
                 ops,

@@ -22,8 +22,8 @@ pub struct Range {
     pub end: usize,
 }
 
-/// Names whose device memory a page is (`pgmap->owner`), and who pinned a page. Any non-null token;
-/// drivers in C pass a pointer.
+/// Names whose device memory a page is (`pgmap->owner`), and who pinned a page. Any token of the driver's
+/// own; drivers in C pass a pointer. 0 stands for none, and owns no device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Owner(pub usize);
@@ -373,7 +373,8 @@ pub trait MmOps {
     fn pte_alloc(&mut self, vma: Self::Vma, addr: usize) -> Result<(), NoMemory>;
 
     /// `pte_offset_map_lock()`: take the PTL of the page-table page that holds `addr`. False, with no lock
-    /// taken, if the table went away since it was looked at (6.12; 5.11 always succeeds).
+    /// taken, if the table went away since it was looked at (6.12; 5.11 always succeeds). Not counted among the
+    /// fallible primitives, since the answer to a table that is gone is to look again.
     fn pte_lock(&mut self, vma: Self::Vma, addr: usize) -> bool;
 
     /// `pte_unmap_unlock()`. *atomic*.

@@ -9,9 +9,9 @@
 //! | [`invalidate`] | the interval notifier's callback | no |
 //! | [`release`] | `page_free`: the device page's last mapping is gone | no, runs under a PTL |
 
-use crate::border::{pin_facts, PinFacts};
+use crate::border::{pin_facts, referenced, PinFacts};
 use crate::device::{Access, Device};
-use crate::error::{DestinationError, Error};
+use crate::error::Error;
 use crate::migration::{setup, Migration, Request, Select, Unmapped};
 use crate::ops::{MmOps, NotifyEvent, Owner, PmdKind, Pte, PteBits, Range, Zone};
 use crate::pfn::{DstPfn, Pfn, SrcPfn, GUP_PIN_COUNTING_BIAS, PAGE_SIZE};
@@ -38,8 +38,8 @@ pub struct Acquire<'a, V> {
 pub struct Acquired {
     /// Pages that are pinned and mapped by the device.
     pub granted: usize,
-    /// Pages that are pinned, but could neither be mapped nor given back at once; the next CPU access
-    /// takes them back.
+    /// Pages that are pinned, but could not be mapped for certain nor given back at once; the next CPU
+    /// access takes them back.
     pub left: usize,
 }
 
@@ -97,7 +97,7 @@ pub fn acquire<P: Policy, S: Shape, M: MmOps, D: Device>(
             for page in dst.iter().filter_map(|word| word.pfn()) {
                 device.forget(page);
             }
-            give_up(ops, dst, refused.error);
+            give_up::<P, S, _>(ops, dst);
             return Err(refused.error);
         }
     };
@@ -128,32 +128,24 @@ pub fn acquire<P: Policy, S: Shape, M: MmOps, D: Device>(
     ))
 }
 
-/// Is a page that was refused for this reason none that we hold, so that there is nothing to give back?
-const fn is_nobodys(error: DestinationError) -> bool {
-    matches!(
-        error,
-        DestinationError::NoSuchPage
-            | DestinationError::Free
-            | DestinationError::NotLocked
-            | DestinationError::Twice
-    )
-}
-
-/// Give back the destinations of a migration that the border refused.
-fn give_up<M: MmOps>(ops: &mut M, dst: &[DstPfn], refused: Error) {
+/// Give back the destinations of a migration that the border refused: those that are pages which somebody
+/// locked and holds a reference on. What else the device may have handed out is none that could be given back.
+fn give_up<P: Policy, S: Shape, M: MmOps>(ops: &mut M, dst: &[DstPfn]) {
+    let rules = Rules::of::<P, S>();
     for (at, word) in dst.iter().enumerate() {
         let Some(page) = word.pfn() else { continue };
-        if word.is_unpin() {
-            // Locked by us; its reference is the pin's.
-            ops.unlock_page(page);
+        // A page that stands here twice was handed out once.
+        let again = dst.iter().take(at).any(|before| before.pfn() == Some(page));
+        if again || !ops.page_exists(page) {
             continue;
         }
-        // The border stopped at the word it refused: a page that stands here again is not looked at twice.
-        let again = dst.iter().take(at).any(|before| before.pfn() == Some(page));
-        if !again
-            && !matches!(refused, Error::Destination { index, error, .. } if index == at && is_nobodys(error))
-        {
-            ops.unlock_page(page);
+        let zone = ops.page_zone(page);
+        if !referenced(rules, zone, ops.page_count(page)) || !ops.page_locked(page) {
+            continue;
+        }
+        ops.unlock_page(page);
+        // The reference on the original of a pin is the pin's.
+        if !word.is_unpin() {
             ops.put_page(page);
         }
     }
@@ -218,12 +210,12 @@ fn second_try<P: Policy, S: Shape, M: MmOps, D: Device>(
     for word in src {
         if word.pin() && word.migrating() && word.pfn().is_some() {
             // Mapping what is mapped already changes nothing.
-            if grant(ops, device, vma, addr, access) == Grant::Granted {
+            if grant::<P, S, M, D>(ops, device, vma, addr, access) == Grant::Granted {
                 result.granted += 1;
             } else {
                 let done = take_back::<P, S, M, D>(ops, device, vma, addr, None);
                 if done == Ok(Fault::Done)
-                    || standing(ops, device, vma, addr, Access::Read, false).is_none()
+                    || standing::<P, S, M, D>(ops, device, vma, addr, Access::Read, false).is_none()
                 {
                     *word = SrcPfn::NONE;
                 } else {
@@ -238,7 +230,7 @@ fn second_try<P: Policy, S: Shape, M: MmOps, D: Device>(
 
 /// The device page that stands at `addr` for a page pinned by this device, if its entry permits `access`.
 /// With a reference on it if asked for.
-fn standing<M: MmOps, D: Device>(
+fn standing<P: Policy, S: Shape, M: MmOps, D: Device>(
     ops: &mut M,
     device: &mut D,
     vma: M::Vma,
@@ -246,12 +238,13 @@ fn standing<M: MmOps, D: Device>(
     access: Access,
     reference: bool,
 ) -> Option<(Pfn, Pfn)> {
+    let rules = Rules::of::<P, S>();
     let end = addr.wrapping_add(PAGE_SIZE);
     if ops.pmd_span(vma, addr, end).kind != PmdKind::Table || !ops.pte_lock(vma, addr) {
         return None;
     }
     let owner = device.owner();
-    let found = match ops.pte_get(vma, addr) {
+    let mut found = match ops.pte_get(vma, addr) {
         Pte::DevicePrivate(page, bits)
             if (access == Access::Read || bits.contains(PteBits::WRITE))
                 && ops.page_zone(page) == Zone::DevicePrivate(owner) =>
@@ -260,6 +253,12 @@ fn standing<M: MmOps, D: Device>(
         }
         _ => None,
     };
+    if let (Some((page, original)), true) = (found, rules.keeps_records()) {
+        // The driver's memory of the pair is not enough where there is a record.
+        if pin_facts(ops.pin_record(original), owner, Some(page)) != PinFacts::Own {
+            found = None;
+        }
+    }
     if let (Some((page, _)), true) = (found, reference) {
         ops.get_page(page);
     }
@@ -267,19 +266,26 @@ fn standing<M: MmOps, D: Device>(
     found
 }
 
-/// Map a page that is pinned for the device already, at `addr`, for `access`: after an invalidation that
-/// left it pinned.
+/// Map a page that is pinned for the device already, the one at `addr`, for `access`: after an
+/// invalidation that left it pinned.
 ///
 /// Access is granted only if the CPU's side would allow it: the entry is device-private, for this device,
-/// and writable if the device is to write. The caller holds `mmap_lock` for reading.
-pub fn grant<M: MmOps, D: Device>(
+/// writable if the device is to write, and the page's pin is the device's. An address outside `vma` has no
+/// such entry. The caller holds `mmap_lock` for reading.
+pub fn grant<P: Policy, S: Shape, M: MmOps, D: Device>(
     ops: &mut M,
     device: &mut D,
     vma: M::Vma,
     addr: usize,
     access: Access,
 ) -> Grant {
-    let Some((page, original)) = standing(ops, device, vma, addr, access, true) else {
+    let addr = addr & !(PAGE_SIZE - 1);
+    let area = ops.vma_facts(vma).range;
+    if !(area.start..area.end).contains(&addr) {
+        return Grant::NotPinned;
+    }
+    let Some((page, original)) = standing::<P, S, M, D>(ops, device, vma, addr, access, true)
+    else {
         return Grant::NotPinned;
     };
     // The driver's own filter hides its fault handler's migration from the notifier; the lock of the
@@ -290,7 +296,7 @@ pub fn grant<M: MmOps, D: Device>(
     }
     let seq = device.read_begin();
     // Once more: what happened before seq was taken is in the entry, what happens after is in the retry.
-    let grant = match standing(ops, device, vma, addr, access, false) {
+    let grant = match standing::<P, S, M, D>(ops, device, vma, addr, access, false) {
         Some(pair) if pair == (page, original) => map(device, seq, addr, original, access),
         _ => Grant::Retry,
     };
@@ -304,8 +310,9 @@ pub fn grant<M: MmOps, D: Device>(
 pub enum Fault {
     /// The page is the CPU's again: repeat the access.
     Done,
-    /// No page of this device stands at the address any more, or somebody holds its lock and is about to
-    /// take it away: repeat the access.
+    /// Setup selected nothing: no page of this device stands at the address any more, or it is locked,
+    /// mapped where it can't be unmapped, or (6.12) referenced by another's fault: let others run, then
+    /// repeat the access.
     Gone,
     /// The original's lock was busy, or it could not be handed over: let others run, then repeat the access.
     Retry,
@@ -332,7 +339,8 @@ pub fn fault<P: Policy, S: Shape, M: MmOps, D: Device>(
 }
 
 /// Give the pages of a range that are pinned for the device back to the CPU without its asking; the number
-/// of pages that could not be given back because a lock was busy: try those again.
+/// of pages that could not be given back: a lock was busy, an allocation failed, or the page could not be
+/// unmapped everywhere. Try those again.
 ///
 /// # Errors
 /// As [`fault`]. Pages before the one that was refused were given back.
@@ -347,7 +355,9 @@ pub fn revoke<P: Policy, S: Shape, M: MmOps, D: Device>(
     while addr < range.end {
         let left = match take_back::<P, S, M, D>(ops, device, vma, addr, None)? {
             Fault::Done => false,
-            Fault::Gone => standing(ops, device, vma, addr, Access::Read, false).is_some(),
+            Fault::Gone => {
+                standing::<P, S, M, D>(ops, device, vma, addr, Access::Read, false).is_some()
+            }
             Fault::Retry | Fault::NoMemory => true,
         };
         busy += usize::from(left);
@@ -394,25 +404,27 @@ fn take_back<P: Policy, S: Shape, M: MmOps, D: Device>(
         Ok(moved) => moved,
         Err(mut refused) => {
             let (ops, _, dst) = refused.migration.parts();
-            give_up(ops, dst, refused.error);
+            give_up::<P, S, _>(ops, dst);
             return Err(refused.error);
         }
     };
     let words = moved.src().first().zip(moved.dst().first());
-    let words = words.map(|(src, dst)| (src.pfn(), dst.pfn(), src.migrating()));
-    if let Some((Some(page), Some(new), migrated)) = words {
+    let words = words.map(|(src, dst)| (src.pfn(), dst.pfn(), src.migrating(), dst.is_unpin()));
+    if let Some((Some(page), Some(new), migrated, unpin)) = words {
         if !migrated {
             moved.finalize();
             return Ok(Fault::Retry);
         }
-        // Before finalize maps it for the CPU.
-        device.lock();
-        let revoked = device.unmap_page(new);
-        device.unlock();
-        if revoked.is_some_and(|revoked| revoked.dirty) {
-            moved.ops().set_page_dirty(new);
+        if unpin {
+            // Before finalize maps it for the CPU.
+            device.lock();
+            let revoked = device.unmap_page(new);
+            device.unlock();
+            if revoked.is_some_and(|revoked| revoked.dirty) {
+                moved.ops().set_page_dirty(new);
+            }
+            device.forget(page);
         }
-        device.forget(page);
     }
     moved.finalize();
     Ok(outcome)
@@ -470,7 +482,7 @@ pub fn invalidate<M: MmOps, D: Device>(
     gone
 }
 
-/// May the pin of a page be dropped by `owner`, for whom `device` stood for it?
+/// May the pin of a page be dropped, by what its record says? As posted there are no records.
 #[must_use]
 pub fn may_release(rules: Rules, pin: PinFacts) -> bool {
     !rules.keeps_records() || pin == PinFacts::Own
@@ -490,11 +502,14 @@ pub fn release<P: Policy, S: Shape, M: MmOps, D: Device>(
         return false;
     };
     device.forget(page);
+    let pin = match rules.keeps_records() {
+        true => pin_facts(ops.pin_record(original), device.owner(), Some(page)),
+        false => PinFacts::None,
+    };
+    if !may_release(rules, pin) {
+        return false;
+    }
     if rules.keeps_records() {
-        let pin = pin_facts(ops.pin_record(original), device.owner(), Some(page));
-        if !may_release(rules, pin) {
-            return false;
-        }
         ops.pin_remove(original);
     }
     ops.page_ref_sub(original, GUP_PIN_COUNTING_BIAS);

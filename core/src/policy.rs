@@ -111,6 +111,11 @@ impl Rules {
         }
     }
 
+    /// As a number, for a [`RawMigration`](crate::migration::RawMigration). Not 0.
+    pub(crate) const fn code(self) -> u32 {
+        1 + self.hardened() as u32 + 2 * self.modern() as u32
+    }
+
     const fn hardened(self) -> bool {
         matches!(self.policy, PolicyKind::Hardened)
     }
@@ -184,6 +189,12 @@ impl Rules {
     /// 6.12: young and dirty bits, and exclusivity, are carried by the migration entry.
     #[must_use]
     pub const fn entries_carry_state(self) -> bool {
+        self.modern()
+    }
+
+    /// 6.12: a caller may name the page whose fault it handles, on which one more reference is allowed.
+    #[must_use]
+    pub const fn has_fault_page(self) -> bool {
         self.modern()
     }
 

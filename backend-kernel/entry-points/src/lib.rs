@@ -87,23 +87,22 @@ fn raw_setup<P: Policy, S: Shape>(request: Request<'_, Vma>) -> Result<Raw, i32>
 }
 
 fn raw_pages<P: Policy, S: Shape>(
-    raw: Raw,
+    raw: &mut Raw,
     src: &mut [SrcPfn],
     dst: &mut [DstPfn],
-) -> Result<Raw, i32> {
+) -> Result<(), i32> {
     let migration =
         Migration::<_, P, S, Unmapped>::from_raw(Extern, raw, src, dst).map_err(Error::errno)?;
-    match migration.pages() {
-        Ok(moved) => Ok(moved.into_raw()),
-        Err(refused) => {
-            let _raw = refused.migration.into_raw();
-            Err(refused.error.errno())
-        }
-    }
+    let (now, result) = match migration.pages() {
+        Ok(moved) => (moved.into_raw(), Ok(())),
+        Err(refused) => (refused.migration.into_raw(), Err(refused.error.errno())),
+    };
+    *raw = now;
+    result
 }
 
 fn raw_finalize<P: Policy, S: Shape>(
-    raw: Raw,
+    raw: &mut Raw,
     src: &mut [SrcPfn],
     dst: &mut [DstPfn],
 ) -> Result<(), i32> {
@@ -114,7 +113,7 @@ fn raw_finalize<P: Policy, S: Shape>(
 }
 
 /// Drops a migration at each stage, so that the undoing is in the object too.
-fn raw_drop<P: Policy, S: Shape>(raw: Raw, src: &mut [SrcPfn], dst: &mut [DstPfn]) {
+fn raw_drop<P: Policy, S: Shape>(raw: &mut Raw, src: &mut [SrcPfn], dst: &mut [DstPfn]) {
     drop(Migration::<_, P, S, Unmapped>::from_raw(
         Extern, raw, src, dst,
     ));
@@ -131,15 +130,15 @@ macro_rules! entry_points {
                 raw_setup::<$policy, $shape>(request)
             }
             #[export_name = concat!(stringify!($module), "_pages")]
-            fn pages(raw: Raw, src: &mut [SrcPfn], dst: &mut [DstPfn]) -> Result<Raw, i32> {
+            fn pages(raw: &mut Raw, src: &mut [SrcPfn], dst: &mut [DstPfn]) -> Result<(), i32> {
                 raw_pages::<$policy, $shape>(raw, src, dst)
             }
             #[export_name = concat!(stringify!($module), "_finalize")]
-            fn finalize(raw: Raw, src: &mut [SrcPfn], dst: &mut [DstPfn]) -> Result<(), i32> {
+            fn finalize(raw: &mut Raw, src: &mut [SrcPfn], dst: &mut [DstPfn]) -> Result<(), i32> {
                 raw_finalize::<$policy, $shape>(raw, src, dst)
             }
             #[export_name = concat!(stringify!($module), "_drop")]
-            fn drop(raw: Raw, src: &mut [SrcPfn], dst: &mut [DstPfn]) {
+            fn drop(raw: &mut Raw, src: &mut [SrcPfn], dst: &mut [DstPfn]) {
                 raw_drop::<$policy, $shape>(raw, src, dst)
             }
             #[export_name = concat!(stringify!($module), "_migrate_page")]
@@ -153,7 +152,7 @@ macro_rules! entry_points {
             }
             #[export_name = concat!(stringify!($module), "_grant")]
             fn grant(vma: Vma, addr: usize, access: Access) -> Grant {
-                pin::grant(&mut Extern, &mut Extern, vma, addr, access)
+                pin::grant::<$policy, $shape, _, _>(&mut Extern, &mut Extern, vma, addr, access)
             }
             #[export_name = concat!(stringify!($module), "_fault")]
             fn fault(vma: Vma, addr: usize, page: Pfn) -> Result<Fault, Error> {

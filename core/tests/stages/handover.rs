@@ -482,7 +482,12 @@ fn section<S: Shape>(from: usize, until: usize) -> (String, String) {
 
 const READY: &str = "anon_vma_prepare; mem_cgroup_charge";
 
-fn filled(index: usize, until: usize, c: char, old: &str, new: &str) -> String {
+fn filled<S: Shape>(index: usize, until: usize, c: char, old: &str, new: &str) -> String {
+    // A hole, or a table whose entry is empty.
+    let (before, old) = match old {
+        "hole" => ("Hole", "-"),
+        old => ("Table", old),
+    };
     let lru = if c.is_uppercase() {
         format!("lru_cache_add {c}")
     } else {
@@ -494,11 +499,21 @@ fn filled(index: usize, until: usize, c: char, old: &str, new: &str) -> String {
         String::new()
     };
     format!(
-        "pte_alloc {index}; pmd_span {index}..{until} = Table ..{until}
+        "{}
         {READY} {c}; mark_uptodate {c}
         pte_lock {index}; address_space_stable = true; pte_get {index} = {old}; userfaultfd_missing = false
-        add_new_anon_rmap {c} {index}; {lru}; get_page {c}; {flush}; pte_set {index} {new}; pte_unlock {index};"
+        add_new_anon_rmap {c} {index}; {lru}; get_page {c}; {flush}; pte_set {index} {new}; pte_unlock {index};",
+        table::<S>(index, until, before)
     )
+}
+
+/// A look for a huge page, the table, and on 5.11 another look.
+fn table<S: Shape>(index: usize, until: usize, before: &str) -> String {
+    let again = match modern::<S>() {
+        true => String::new(),
+        false => format!("; pmd_span {index}..{until} = Table ..{until}"),
+    };
+    format!("pmd_span {index}..{until} = {before} ..{until}; pte_alloc {index}{again}")
 }
 
 #[test]
@@ -526,8 +541,8 @@ fn empty_entries_are_filled() {
             expect(&format!(
                 "{} {start}; {} {} copy_mapping b A; migrate_states b A; {end}",
                 claims::<P>("aNb"),
-                filled(1, 6, 'a', "-", d),
-                filled(2, 6, 'N', "zero", n),
+                filled::<S>(1, 6, 'a', "-", d),
+                filled::<S>(2, 6, 'N', "zero", n),
             ));
             let state = m.state();
             assert_eq!(state[p('a')].count, state.floor(p('a')) + 2);
@@ -572,9 +587,10 @@ fn coherent_memory_is_inserted() {
             assert_eq!(still(&words), [ok]);
             let (start, end) = section::<S>(0, 1);
             let calls = match ok {
-                true => filled(0, 1, c, "-", "r:wdy"),
+                true => filled::<S>(0, 1, c, "-", "r:wdy"),
                 false => format!(
-                    "pte_alloc 0; pmd_span 0..1 = Table ..1; {READY} {c}; mark_uptodate {c}"
+                    "{}; {READY} {c}; mark_uptodate {c}",
+                    table::<S>(0, 1, "Table")
                 ),
             };
             expect(&format!(
@@ -589,19 +605,16 @@ fn coherent_memory_is_inserted() {
 #[test]
 fn insertion_fails() {
     fn body<P: Policy, S: Shape>() {
-        let table = "pte_alloc 0; pmd_span 0..2 = Table ..2";
+        let table = &table::<S>(0, 2, "Table");
         let ready = &format!("{table}; {READY} a; mark_uptodate a");
         let locked = &format!("{ready}; pte_lock 0");
         type Arrange = fn(&Machine);
-        let cases: Vec<(Arrange, String)> = vec![
-            (|m| m.fail(P_::PteAlloc, 1), "pte_alloc 0 fails".into()),
+        let look = "pmd_span 0..2 = Table ..2";
+        let mut cases: Vec<(Arrange, String)> = vec![
+            (|m| m.fail(P_::PteAlloc, 1), format!("{look}; pte_alloc 0 fails")),
             (
                 |m| m.before(P_::PmdSpan, 2, |s| s.pmds[0] = PmdKind::Huge),
-                "pte_alloc 0; pmd_span 0..2 = Huge ..2".into(),
-            ),
-            (
-                |m| m.before(P_::PmdSpan, 2, |s| s.pmds[0] = PmdKind::Bad),
-                "pte_alloc 0; pmd_span 0..2 = Bad ..2".into(),
+                "pmd_span 0..2 = Huge ..2".into(),
             ),
             (|m| m.fail(P_::AnonVmaPrepare, 1), format!("{table}; anon_vma_prepare fails")),
             (
@@ -630,6 +643,17 @@ fn insertion_fails() {
                 format!("{locked}; address_space_stable = true; pte_get 0 = special; userfaultfd_missing = false; pte_unlock 0"),
             ),
         ];
+        // What comes between the table and the second look is seen by 5.11 only; 6.12 meets it at the PTL.
+        if !modern::<S>() {
+            cases.push((
+                |m| m.before(P_::PmdSpan, 3, |s| s.pmds[0] = PmdKind::Huge),
+                format!("{look}; pte_alloc 0; pmd_span 0..2 = Huge ..2"),
+            ));
+            cases.push((
+                |m| m.before(P_::PmdSpan, 3, |s| s.pmds[0] = PmdKind::Bad),
+                format!("{look}; pte_alloc 0; pmd_span 0..2 = Bad ..2"),
+            ));
+        }
         for (arrange, calls) in cases {
             let m = machine::<S>();
             m.with(|s| s.ptes[1] = Pte::Other);
@@ -679,7 +703,7 @@ fn a_hole_is_filled() {
         expect(&format!(
             "{} {start}; {} {end}",
             claims::<P>("a"),
-            filled(3, 4, 'a', "-", "device a:w")
+            filled::<S>(3, 4, 'a', "hole", "device a:w")
         ));
         assert_eq!(m.state().pmds[1], PmdKind::Table);
     }

@@ -2,8 +2,8 @@
 
 use migrate_pin_core::migration::{RawStage, Stage};
 use migrate_pin_core::{
-    setup, AsPosted, DstPfn, Error, Mapping, MigratePfn, Migration, MmOps, Moved, Policy, Pte,
-    RawMigration, Request, Select, Shape, SrcPfn, Unmapped, VmaFlags, V5_11, V6_12,
+    setup, AsPosted, DstPfn, Error, Hardened, Mapping, MigratePfn, Migration, MmOps, Moved, Policy,
+    Pte, RawMigration, Request, Rules, Select, Shape, SrcPfn, Unmapped, VmaFlags, V5_11, V6_12,
 };
 
 use crate::mock::{
@@ -162,12 +162,12 @@ fn over_three_calls() {
         assert!(m.state()[p('A')].locked);
         m.with(|s| s.alloc(p('a')));
         dst[0] = DstPfn::page(p('a')); // The driver's, at this stage.
-        let again = from::<P, S>(&m, raw, &mut src, &mut dst).unwrap();
+        let again = from::<P, S>(&m, &raw, &mut src, &mut dst).unwrap();
         assert_eq!((again.range(), again.cpages()), (span(0, 4), 3));
         let raw = again.pages().unwrap().into_raw();
         assert_eq!((raw.stage, raw.cpages), (2, 3));
         assert!(m.state()[p('A')].locked);
-        let moved = moved_from::<P, S>(&m, raw, &mut src, &mut dst).unwrap();
+        let moved = moved_from::<P, S>(&m, &raw, &mut src, &mut dst).unwrap();
         moved.finalize();
         m.with(|s| s.settle());
         let state = m.state();
@@ -184,20 +184,22 @@ fn over_three_calls() {
 
 fn from<'a, P: Policy, S: Shape>(
     m: &Machine,
-    raw: RawMigration<u8>,
+    raw: &RawMigration<u8>,
     src: &'a mut [SrcPfn],
     dst: &'a mut [DstPfn],
 ) -> Result<Setup<'a, P, S>, Error> {
-    Migration::from_raw(m.traced(), raw, src, dst)
+    // Of a copy, so that one raw migration can be tried in many ways.
+    Migration::from_raw(m.traced(), &mut raw.clone(), src, dst)
 }
 
 fn moved_from<'a, P: Policy, S: Shape>(
     m: &Machine,
-    raw: RawMigration<u8>,
+    raw: &RawMigration<u8>,
     src: &'a mut [SrcPfn],
     dst: &'a mut [DstPfn],
 ) -> Result<Migration<'a, Traced, P, S, Moved>, Error> {
-    Migration::from_raw(m.traced(), raw, src, dst)
+    // Of a copy, so that one raw migration can be tried in many ways.
+    Migration::from_raw(m.traced(), &mut raw.clone(), src, dst)
 }
 
 #[test]
@@ -223,11 +225,15 @@ fn the_context_is_carried() {
             fault_page: Some(p('a')),
         };
         let raw = setup::<P, S, _>(m.traced(), request).unwrap().into_raw();
-        assert_eq!((raw.fault_page, raw.select), (p('a').0, 2));
+        let fault_page = match modern::<S>() {
+            true => p('a').0,
+            false => 0,
+        };
+        assert_eq!((raw.fault_page, raw.select), (fault_page, 2));
         dst = [DstPfn::page(p('N')), DstPfn::page(p('b'))];
-        let again = from::<P, S>(&m, raw, &mut src, &mut dst).unwrap();
+        let again = from::<P, S>(&m, &raw, &mut src, &mut dst).unwrap();
         assert_eq!(again.into_raw(), raw);
-        let again = from::<P, S>(&m, raw, &mut src, &mut dst).unwrap();
+        let again = from::<P, S>(&m, &raw, &mut src, &mut dst).unwrap();
         let moved = again.pages().unwrap();
         assert!(
             moved.src()[0].migrating(),
@@ -235,7 +241,10 @@ fn the_context_is_carried() {
         );
         assert!(moved.src()[1].migrating(), "not anonymous any more");
         let raw = moved.into_raw();
-        assert_eq!((raw.fault_page, raw.select, raw.owner), (p('a').0, 2, 0xd0));
+        assert_eq!(
+            (raw.fault_page, raw.select, raw.owner),
+            (fault_page, 2, 0xd0)
+        );
     }
     all!(body);
 }
@@ -248,33 +257,96 @@ fn at_another_stage() {
         let raw = set_up::<P, S>(&m, &mut src, &mut dst).into_raw();
         let before = (m.state(), src, dst);
         assert_eq!(
-            moved_from::<P, S>(&m, raw, &mut src, &mut dst).err(),
+            moved_from::<P, S>(&m, &raw, &mut src, &mut dst).err(),
             Some(Error::Stage)
         );
         for stage in [0, 2, 3, u32::MAX] {
-            let wrong = RawMigration { stage, ..raw };
+            let wrong = RawMigration {
+                stage,
+                ..raw.clone()
+            };
             assert_eq!(
-                from::<P, S>(&m, wrong, &mut src, &mut dst).err(),
+                from::<P, S>(&m, &wrong, &mut src, &mut dst).err(),
                 Some(Error::Stage)
             );
         }
         assert_eq!((m.state(), src, dst), before);
-        let moved = from::<P, S>(&m, raw, &mut src, &mut dst)
+        let moved = from::<P, S>(&m, &raw, &mut src, &mut dst)
             .unwrap()
             .pages()
             .unwrap();
         let raw = moved.into_raw();
         let before = (m.state(), src, dst);
         assert_eq!(
-            from::<P, S>(&m, raw, &mut src, &mut dst).err(),
+            from::<P, S>(&m, &raw, &mut src, &mut dst).err(),
             Some(Error::Stage)
         );
         assert_eq!((m.state(), src, dst), before);
-        moved_from::<P, S>(&m, raw, &mut src, &mut dst)
+        moved_from::<P, S>(&m, &raw, &mut src, &mut dst)
             .unwrap()
             .finalize();
         m.with(|s| s.settle());
         m.with(|s| s.audit());
+    }
+    all!(body);
+}
+
+/// A migration that was taken up again is done with: a second hand-back finds nothing, and loses nothing.
+#[test]
+fn handed_back_twice() {
+    fn body<P: Policy, S: Shape>() {
+        let m = two::<S>();
+        let (mut src, mut dst) = ([NONE; 2], [NO; 2]);
+        let mut raw = set_up::<P, S>(&m, &mut src, &mut dst).into_raw();
+        // A refusal leaves it as it was.
+        let before = raw.clone();
+        let wrong: Result<Setup<'_, P, S>, _> =
+            Migration::from_raw(m.traced(), &mut raw, &mut src[1..], &mut dst);
+        assert!(wrong.is_err());
+        drop(wrong);
+        assert_eq!(raw, before);
+        let again: Setup<'_, P, S> =
+            Migration::from_raw(m.traced(), &mut raw, &mut src, &mut dst).unwrap();
+        let mut moved = again.pages().unwrap().into_raw();
+        assert_eq!(raw.stage, RawStage::Done as u32);
+        let second: Result<Setup<'_, P, S>, _> =
+            Migration::from_raw(m.traced(), &mut raw, &mut src, &mut dst);
+        assert_eq!(second.err(), Some(Error::Stage));
+        let last: Migration<'_, Traced, P, S, Moved> =
+            Migration::from_raw(m.traced(), &mut moved, &mut src, &mut dst).unwrap();
+        last.finalize();
+        let state = m.state();
+        let third: Result<Migration<'_, Traced, P, S, Moved>, _> =
+            Migration::from_raw(m.traced(), &mut moved, &mut src, &mut dst);
+        assert_eq!(third.err(), Some(Error::Stage));
+        assert_eq!(m.state(), state);
+    }
+    all!(body);
+}
+
+/// Each policy on each shape takes up its own only.
+#[test]
+fn set_up_under_other_rules() {
+    fn takes<P: Policy, S: Shape>(m: &Machine, raw: &RawMigration<u8>) -> bool {
+        let (mut src, mut dst) = ([NONE; 2], [NO; 2]);
+        let before = m.state();
+        let found = from::<P, S>(m, raw, &mut src, &mut dst).err();
+        assert_eq!(m.state(), before);
+        found != Some(Error::OtherRules)
+    }
+    fn body<P: Policy, S: Shape>() {
+        let m = machine::<S>();
+        m.with(|s| s.ptes.fill(Pte::Other));
+        let (mut src, mut dst) = ([NONE; 2], [NO; 2]);
+        let raw = set_up::<P, S>(&m, &mut src, &mut dst).into_raw();
+        let taken = [
+            takes::<AsPosted, V5_11>(&m, &raw),
+            takes::<AsPosted, V6_12>(&m, &raw),
+            takes::<Hardened, V5_11>(&m, &raw),
+            takes::<Hardened, V6_12>(&m, &raw),
+        ];
+        let own = Rules::ALL.map(|rules| rules == Rules::of::<P, S>());
+        assert_eq!(taken, own);
     }
     all!(body);
 }
@@ -288,7 +360,7 @@ fn tampered_with() {
         let raw = set_up::<P, S>(&m, &mut src, &mut dst).into_raw();
         let state = m.state();
         let all = |f: &dyn Fn(&mut RawMigration<u8>)| {
-            let mut wrong = raw;
+            let mut wrong = raw.clone();
             f(&mut wrong);
             assert_ne!(wrong, raw);
             wrong
@@ -310,7 +382,7 @@ fn tampered_with() {
         let (good_src, good_dst) = (src, dst);
         for raw in wrong {
             assert_eq!(
-                from::<P, S>(&m, raw, &mut src, &mut dst).err(),
+                from::<P, S>(&m, &raw, &mut src, &mut dst).err(),
                 Some(Error::Stale),
                 "{raw:?}"
             );
@@ -323,7 +395,7 @@ fn tampered_with() {
             dst: 4,
         };
         assert_eq!(
-            from::<P, S>(&m, short, &mut src, &mut dst).err(),
+            from::<P, S>(&m, &short, &mut src, &mut dst).err(),
             Some(error)
         );
         let outside = all(&|r| {
@@ -331,7 +403,7 @@ fn tampered_with() {
             r.end += 5 * 4096;
         });
         assert_eq!(
-            from::<P, S>(&m, outside, &mut src, &mut dst).err(),
+            from::<P, S>(&m, &outside, &mut src, &mut dst).err(),
             Some(Error::OutsideVma)
         );
         let error = Error::Length {
@@ -340,12 +412,12 @@ fn tampered_with() {
             dst: 4,
         };
         assert_eq!(
-            from::<P, S>(&m, raw, &mut src[1..], &mut dst).err(),
+            from::<P, S>(&m, &raw, &mut src[1..], &mut dst).err(),
             Some(error)
         );
         m.with(|s| s.flags |= VmaFlags::SPECIAL);
         assert_eq!(
-            from::<P, S>(&m, raw, &mut src, &mut dst).err(),
+            from::<P, S>(&m, &raw, &mut src, &mut dst).err(),
             Some(Error::SpecialVma)
         );
         m.with(|s| s.flags -= VmaFlags::SPECIAL);
@@ -354,14 +426,14 @@ fn tampered_with() {
         for index in 0..4 {
             for bit in 0..usize::BITS {
                 src[index] = SrcPfn::from_raw(good_src[index].raw() ^ 1 << bit);
-                let found = from::<P, S>(&m, raw, &mut src, &mut dst).err();
+                let found = from::<P, S>(&m, &raw, &mut src, &mut dst).err();
                 assert_eq!(found, Some(Error::Stale), "src[{index}] bit {bit}");
                 src[index] = good_src[index];
             }
         }
         src.swap(0, 1);
         assert_eq!(
-            from::<P, S>(&m, raw, &mut src, &mut dst).err(),
+            from::<P, S>(&m, &raw, &mut src, &mut dst).err(),
             Some(Error::Stale)
         );
         src.swap(0, 1);
@@ -369,7 +441,7 @@ fn tampered_with() {
 
         m.with(|s| s.alloc(p('a')));
         dst[0] = DstPfn::page(p('a'));
-        let raw = from::<P, S>(&m, raw, &mut src, &mut dst)
+        let raw = from::<P, S>(&m, &raw, &mut src, &mut dst)
             .unwrap()
             .pages()
             .unwrap()
@@ -383,7 +455,7 @@ fn tampered_with() {
         for index in 0..4 {
             for bit in 0..usize::BITS {
                 dst[index] = DstPfn::from_raw(good_dst[index].raw() ^ 1 << bit);
-                let found = moved_from::<P, S>(&m, raw, &mut src, &mut dst).err();
+                let found = moved_from::<P, S>(&m, &raw, &mut src, &mut dst).err();
                 assert_eq!(found, Some(Error::Stale), "dst[{index}] bit {bit}");
                 dst[index] = good_dst[index];
             }
@@ -391,12 +463,12 @@ fn tampered_with() {
         let good_src = src;
         src[1] = src[1].with(MigratePfn::MIGRATE);
         assert_eq!(
-            moved_from::<P, S>(&m, raw, &mut src, &mut dst).err(),
+            moved_from::<P, S>(&m, &raw, &mut src, &mut dst).err(),
             Some(Error::Stale)
         );
         src = good_src;
         assert_eq!(m.state(), state);
-        moved_from::<P, S>(&m, raw, &mut src, &mut dst)
+        moved_from::<P, S>(&m, &raw, &mut src, &mut dst)
             .unwrap()
             .finalize();
         m.with(|s| s.settle());
@@ -413,7 +485,7 @@ fn as_posted_believes_every_word() {
         let mut raw = set_up::<AsPosted, S>(&m, &mut src, &mut dst).into_raw();
         raw.checksum ^= 1;
         raw.cpages = 77;
-        let again = from::<AsPosted, S>(&m, raw, &mut src, &mut dst).unwrap();
+        let again = from::<AsPosted, S>(&m, &raw, &mut src, &mut dst).unwrap();
         assert_eq!(again.cpages(), 77);
     }
     body::<V5_11>();
@@ -449,6 +521,28 @@ fn fnv(words: impl IntoIterator<Item = usize>) -> usize {
     sum as usize
 }
 
+/// The checksum of a migration between setup and pages.
+#[cfg(target_pointer_width = "64")]
+pub(crate) fn checksum(raw: &RawMigration<u8>, src: &[SrcPfn]) -> usize {
+    fnv(header(raw)
+        .into_iter()
+        .chain(src.iter().map(|word| word.raw())))
+}
+
+#[cfg(target_pointer_width = "64")]
+fn header(raw: &RawMigration<u8>) -> [usize; 8] {
+    [
+        raw.start,
+        raw.end,
+        raw.owner,
+        raw.fault_page,
+        raw.cpages,
+        raw.select as usize,
+        raw.stage as usize,
+        raw.rules as usize,
+    ]
+}
+
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn the_checksum_is_fnv() {
@@ -456,27 +550,13 @@ fn the_checksum_is_fnv() {
         let m = two::<S>();
         let (mut src, mut dst) = ([NONE; 2], [NO; 2]);
         let raw = set_up::<P, S>(&m, &mut src, &mut dst).into_raw();
-        let words = |raw: &RawMigration<u8>| {
-            [
-                raw.start,
-                raw.end,
-                raw.owner,
-                raw.fault_page,
-                raw.cpages,
-                raw.select as usize,
-                raw.stage as usize,
-            ]
-        };
-        assert_eq!(
-            raw.checksum,
-            fnv(words(&raw).into_iter().chain(src.map(SrcPfn::raw)))
-        );
-        let raw = from::<P, S>(&m, raw, &mut src, &mut dst)
+        assert_eq!(raw.checksum, checksum(&raw, &src));
+        let raw = from::<P, S>(&m, &raw, &mut src, &mut dst)
             .unwrap()
             .pages()
             .unwrap()
             .into_raw();
-        let all = words(&raw)
+        let all = header(&raw)
             .into_iter()
             .chain(src.map(SrcPfn::raw))
             .chain(dst.map(DstPfn::raw));

@@ -11,7 +11,7 @@ const F: bool = false;
 const T: bool = true;
 
 /// | rule | `AsPosted` 5.11, `AsPosted` 6.12, `Hardened` 5.11, `Hardened` 6.12 |
-const RULES: [Rule; 27] = [
+const RULES: [Rule; 28] = [
     // 5.11 or 6.12, whatever the policy.
     // 5.11 collect counts and leaves a page whose trylock failed to prepare; 6.12: folio_put(), mpfn = 0.
     (
@@ -50,6 +50,8 @@ const RULES: [Rule; 27] = [
         Rules::entries_carry_state,
         [F, T, F, T],
     ),
+    // struct migrate_vma: 6.12 has fault_page.
+    ("has_fault_page", Rules::has_fault_page, [F, T, F, T]),
     // MEMORY_DEVICE_COHERENT.
     (
         "has_coherent_pages",
@@ -115,12 +117,13 @@ const RULES: [Rule; 27] = [
         Rules::undoes_failed_pins,
         [F, F, T, T],
     ),
-    // migrate_vma_finalize(): unlock_page(newpage), put_page(newpage), without a look at UNPIN.
+    // migrate_page(): "pages that do not use PagePrivate/PagePrivate2".
     (
         "refuses_private_data",
         Rules::refuses_private_data,
         [F, F, T, T],
     ),
+    // migrate_vma_finalize(): unlock_page(newpage), put_page(newpage), without a look at UNPIN.
     (
         "keeps_refused_unpins",
         Rules::keeps_refused_unpins,
@@ -136,7 +139,7 @@ fn rules() {
             table.row((name, rules), expected, rule(rules));
         }
     }
-    table.done(27 * 4);
+    table.done(28 * 4);
 }
 
 fn kinds<P: Policy, S: Shape>() -> (PolicyKind, ShapeKind) {

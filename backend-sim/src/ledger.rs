@@ -1,0 +1,452 @@
+//! The ledger: who holds what, kept apart from the machine's own counters, invisible to engines.
+//!
+//! Double entry: every reference that the machine's atomic counter has is entered here under its holder, and
+//! moves from holder to holder as the kernel's code hands it on. The machine's counter is never read to fill the
+//! ledger, so that the two can disagree. [`invariants`](crate::invariants) compares them.
+//!
+//! The ledger is locked for single entries only, never across a visible operation.
+
+use crate::config::{Config, MmId, MAX_ACTORS, MAX_FILES, MAX_FILE_PAGES};
+use crate::cpu::Cpu;
+use crate::entry::Entry;
+use crate::frame::frame_index;
+use crate::machine::LruState;
+use crate::sync::{Store, Synchronisation};
+use crate::violation::{Invariant, Violation};
+use migrate_pin_core::ops::{NotifyEvent, Owner};
+use migrate_pin_core::policy::ShapeKind;
+use migrate_pin_core::{Pfn, GUP_PIN_COUNTING_BIAS};
+
+/// Who holds a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// The acting actor, for itself.
+    Actor,
+    /// The page or swap cache.
+    Cache,
+    /// The file system, for private data.
+    Private,
+    /// A per-CPU LRU batch.
+    Batch,
+    /// Who took the page off the LRU.
+    Isolation,
+    /// `get_user_pages()`, for whoever has the reference now.
+    Gup,
+}
+
+/// What the ledger knows of a page.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PageBook {
+    /// Not free.
+    pub(crate) alive: bool,
+    /// 5.11: the reference that a device page always has.
+    pub(crate) base: u8,
+    /// Entries that map the page: present or device-private; of a head page also huge ones.
+    pub(crate) entries: u16,
+    /// Those of them that are present.
+    pub(crate) present: u16,
+    /// Migration entries that name the page.
+    pub(crate) migration: u16,
+    /// References of entries (for a compound page: on its head).
+    pub(crate) entry_refs: u16,
+    /// References by the page or swap cache.
+    pub(crate) cache: u8,
+    /// References by the file system.
+    pub(crate) private: u8,
+    /// References by LRU batches.
+    pub(crate) batch: u8,
+    /// How often it is in a batch: a page on the list may still be held by the batch it came from.
+    pub(crate) batched: u8,
+    /// References by who isolated it.
+    pub(crate) isolated: u8,
+    /// How often it is on the list.
+    pub(crate) listed: u8,
+    /// Pins by the pipeline.
+    pub(crate) pins: u8,
+    /// Pins by GUP.
+    pub(crate) gup_pins: u8,
+    /// References by GUP.
+    pub(crate) gup: u8,
+    /// References by actors.
+    pub(crate) held: [u8; MAX_ACTORS],
+    /// Who froze the count: actor + 1.
+    pub(crate) frozen_by: u8,
+    /// The map count after the last operation on it.
+    pub(crate) mapcount: i32,
+    /// PTL sections that have changed an entry of the page.
+    pub(crate) flux: u8,
+    /// Device mappings of the page.
+    pub(crate) device_maps: u8,
+    /// Charges.
+    pub(crate) charges: u8,
+    /// Of a device page: the original it stands for, by the driver's word.
+    pub(crate) original: Option<Pfn>,
+    /// The same, and kept after the pair was forgotten, while the device page is on its way out.
+    pub(crate) home: Option<Pfn>,
+    /// Of an original: the device page that stands for it, by the driver's word.
+    pub(crate) stand_in: Option<Pfn>,
+    /// A device page's pair was forgotten since it was handed out.
+    pub(crate) forgotten: bool,
+    /// How often it was handed out.
+    pub(crate) lives: u32,
+}
+
+impl PageBook {
+    /// What the reference count must be.
+    pub(crate) fn sum(&self) -> u32 {
+        let held: u32 = self.held.iter().map(|held| u32::from(*held)).sum();
+        u32::from(self.base)
+            + u32::from(self.entry_refs)
+            + u32::from(self.cache)
+            + u32::from(self.private)
+            + u32::from(self.batch)
+            + u32::from(self.isolated)
+            + u32::from(self.gup)
+            + held
+            + GUP_PIN_COUNTING_BIAS * (u32::from(self.pins) + u32::from(self.gup_pins))
+    }
+
+    pub(crate) fn lru_state(&self) -> LruState {
+        match (self.listed, self.batched, self.isolated) {
+            (0, 0, 0) => LruState::None,
+            (1, 0, 0) => LruState::Listed,
+            (0, 1, 0) => LruState::Batch,
+            (0, 0, 1) => LruState::Isolated,
+            _ => LruState::Confused,
+        }
+    }
+}
+
+/// What a page of an address space must read as.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cell {
+    pub(crate) value: u32,
+    /// A private mapping of a file has a copy of its own.
+    pub(crate) own: bool,
+    /// `MADV_FREE`, and not written since: it may read as zero from any time on.
+    pub(crate) free: bool,
+}
+
+/// A notifier section that is open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Section {
+    pub(crate) mm: MmId,
+    pub(crate) first: usize,
+    pub(crate) until: usize,
+    pub(crate) event: NotifyEvent,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) actor: u8,
+}
+
+/// What an actor is doing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Doing {
+    pub(crate) primitive: &'static str,
+    /// PTLs held.
+    pub(crate) tables: u8,
+    /// Entries that were changed under them, and pages that were touched.
+    pub(crate) entries: heapless::Vec<(MmId, u16), 16>,
+    /// Entries that were cleared under them, and will be set again before they are dropped, or zapped.
+    pub(crate) cleared: heapless::Vec<(MmId, u16, u32), 16>,
+    pub(crate) pages: heapless::Vec<Pfn, 32>,
+    /// Is in the middle of a fork of this address space into that.
+    pub(crate) forking: Option<(MmId, MmId)>,
+}
+
+/// The books.
+pub(crate) struct Ledger<S: Synchronisation> {
+    pub(crate) pages: S::Array<PageBook>,
+    /// What each entry was last set to, by address space and page.
+    pub(crate) shadow: S::Array<u32>,
+    pub(crate) cells: S::Array<Cell>,
+    pub(crate) mm_pages: usize,
+    pub(crate) file_cells: [[u32; MAX_FILE_PAGES]; MAX_FILES],
+    pub(crate) sections: heapless::Vec<Section, 16>,
+    /// Pages that are being zapped, until their TLB entries are flushed: who uses those meanwhile gets what he gets.
+    pub(crate) windows: heapless::Vec<(MmId, usize, usize, u8), 16>,
+    pub(crate) doing: [Doing; MAX_ACTORS],
+    pub(crate) violations: heapless::Vec<Violation, 16>,
+    pub(crate) found: u32,
+    /// The invariants that were found broken, bit `invariant as u8`, those that there was no room for included.
+    pub(crate) broken: u32,
+}
+
+impl<S: Synchronisation> Ledger<S> {
+    pub(crate) fn new(config: &Config<'_>, system_pages: usize, device_pages: usize) -> Self {
+        let mm_pages = usize::from(config.mm_pages);
+        let entries = mm_pages * config.mms.len();
+        let mut file_cells = [[0; MAX_FILE_PAGES]; MAX_FILES];
+        for (cells, file) in file_cells.iter_mut().zip(config.files) {
+            for (cell, word) in cells.iter_mut().zip(file.contents) {
+                *cell = *word;
+            }
+        }
+        Self {
+            pages: S::Array::from_fn(system_pages + device_pages, |index| PageBook {
+                base: u8::from(index >= system_pages && config.shape == ShapeKind::V5_11),
+                ..PageBook::default()
+            }),
+            shadow: S::Array::from_fn(entries, |_| 0),
+            cells: S::Array::from_fn(entries, |_| Cell::default()),
+            mm_pages,
+            file_cells,
+            sections: heapless::Vec::new(),
+            windows: heapless::Vec::new(),
+            doing: core::array::from_fn(|_| Doing::default()),
+            violations: heapless::Vec::new(),
+            found: 0,
+            broken: 0,
+        }
+    }
+
+    pub(crate) fn page(&self, page: Pfn) -> Option<&PageBook> {
+        self.pages.get(frame_index(page)?)
+    }
+
+    pub(crate) fn page_mut(&mut self, page: Pfn) -> Option<&mut PageBook> {
+        self.pages.get_mut(frame_index(page)?)
+    }
+
+    pub(crate) fn cell_mut(&mut self, mm: MmId, page: usize) -> Option<&mut Cell> {
+        let index = usize::from(mm.0) * self.mm_pages + page;
+        (page < self.mm_pages)
+            .then(|| self.cells.get_mut(index))
+            .flatten()
+    }
+
+    pub(crate) fn shadow(&self, mm: MmId, page: usize) -> Entry {
+        let index = usize::from(mm.0) * self.mm_pages + page;
+        self.shadow
+            .get(index)
+            .map_or(Entry::None, |word| Entry::unpack(*word))
+    }
+
+    /// What stands at a page, or stood there before a PTL section that is about to set it again.
+    pub(crate) fn standing(&self, mm: MmId, page: usize) -> Entry {
+        let now = self.shadow(mm, page);
+        if now != Entry::None {
+            return now;
+        }
+        let cleared = self.doing.iter().flat_map(|doing| doing.cleared.iter());
+        let mut here = cleared.filter(|(space, vpn, _)| *space == mm && usize::from(*vpn) == page);
+        here.next()
+            .map_or(Entry::None, |(_, _, was)| Entry::unpack(*was))
+    }
+
+    pub(crate) fn set_shadow(&mut self, mm: MmId, page: usize, entry: Entry) {
+        let index = usize::from(mm.0) * self.mm_pages + page;
+        if let Some(word) = self.shadow.get_mut(index) {
+            *word = entry.pack();
+        }
+    }
+}
+
+impl<S: Synchronisation> Cpu<'_, S> {
+    /// Record that an invariant is broken.
+    pub(crate) fn violate(&self, invariant: Invariant, page: Option<Pfn>, what: &'static str) {
+        self.disagree(invariant, page, what, 0, 0);
+    }
+
+    /// Record that the ledger and the machine disagree. Said once: the same of the same page adds nothing.
+    pub(crate) fn disagree(
+        &self,
+        invariant: Invariant,
+        page: Option<Pfn>,
+        what: &'static str,
+        ledger: u32,
+        machine: u32,
+    ) {
+        self.disagree_at(invariant, page, None, what, ledger, machine);
+    }
+
+    /// The same, about one place of an address space.
+    pub(crate) fn disagree_at(
+        &self,
+        invariant: Invariant,
+        page: Option<Pfn>,
+        place: Option<(MmId, usize)>,
+        what: &'static str,
+        ledger: u32,
+        machine: u32,
+    ) {
+        if !S::LEDGER {
+            return;
+        }
+        let step = self.m.step();
+        let mut books = self.m.ledger.lock();
+        let known = books
+            .violations
+            .iter()
+            .any(|v| v.invariant == invariant && v.page == page && v.what == what);
+        if known {
+            return;
+        }
+        books.found += 1;
+        books.broken |= 1 << invariant as u8;
+        let primitive = books.doing[self.slot()].primitive;
+        // When there is no room the oldest ones are worth more.
+        let _ = books.violations.push(Violation {
+            invariant,
+            page,
+            place: place.map(|(mm, vpn)| (mm, vpn as u16)),
+            what,
+            ledger,
+            machine,
+            actor: self.actor,
+            step,
+            primitive,
+        });
+    }
+
+    /// Say what the actor is doing, for reports.
+    pub(crate) fn at(&self, primitive: &'static str) {
+        if S::LEDGER {
+            self.m.ledger.lock().doing[self.slot()].primitive = primitive;
+        }
+    }
+
+    /// The actor's place in per-actor lists.
+    pub(crate) fn slot(&self) -> usize {
+        usize::from(self.actor.0) % MAX_ACTORS
+    }
+
+    /// Make an entry in the book of a page. None without a ledger, or if there is no such page.
+    pub(crate) fn book<R>(&self, page: Pfn, entry: impl FnOnce(&mut PageBook) -> R) -> Option<R> {
+        if !S::LEDGER {
+            return None;
+        }
+        self.m.ledger.lock().page_mut(page).map(entry)
+    }
+
+    /// The book of a page as it stands.
+    pub(crate) fn read_book(&self, page: Pfn) -> PageBook {
+        self.book(page, |book| *book).unwrap_or_default()
+    }
+
+    /// Add `count` references of `hold` to the book.
+    pub(crate) fn enter(&self, page: Pfn, hold: Hold, count: u8) {
+        let slot = self.slot();
+        self.book(page, |book| {
+            let place = match hold {
+                Hold::Actor => &mut book.held[slot],
+                Hold::Cache => &mut book.cache,
+                Hold::Private => &mut book.private,
+                Hold::Batch => &mut book.batch,
+                Hold::Isolation => &mut book.isolated,
+                Hold::Gup => &mut book.gup,
+            };
+            *place = place.saturating_add(count);
+        });
+    }
+
+    /// Take one reference of `hold` from the book; REF is broken if there is none.
+    pub(crate) fn leave(&self, page: Pfn, hold: Hold) {
+        let slot = self.slot();
+        let had = self.book(page, |book| {
+            let place = match hold {
+                Hold::Actor => &mut book.held[slot],
+                Hold::Cache => &mut book.cache,
+                Hold::Private => &mut book.private,
+                Hold::Batch => &mut book.batch,
+                Hold::Isolation => &mut book.isolated,
+                Hold::Gup => &mut book.gup,
+            };
+            let had = *place;
+            *place = had.saturating_sub(1);
+            had
+        });
+        if had == Some(0) {
+            let what = match hold {
+                Hold::Actor => "a reference is dropped that the actor does not hold",
+                Hold::Cache => "a cache drops a reference that it does not hold",
+                Hold::Private => "private data drops a reference that it does not hold",
+                Hold::Batch => "an LRU batch drops a reference that it does not hold",
+                Hold::Gup => "a reference of GUP is dropped and there is none",
+                Hold::Isolation => "an isolation's reference is dropped and there is none",
+            };
+            self.violate(Invariant::Ref, Some(page), what);
+        }
+    }
+
+    /// Move a reference from one holder to another.
+    pub(crate) fn hand_over(&self, page: Pfn, from: Hold, to: Hold) {
+        self.leave(page, from);
+        self.enter(page, to, 1);
+    }
+
+    /// An entry was `old` and is `new` now. Its reference comes from the acting actor, and goes to it.
+    pub(crate) fn entry_changed(&self, mm: MmId, vpn: usize, old: Entry, new: Entry) {
+        if !S::LEDGER {
+            return;
+        }
+        if let Some(page) = old.mapped() {
+            self.unmapped(page, matches!(old, Entry::Page(..)));
+        }
+        if let Entry::Migration(page, _) = old {
+            self.book(page, |book| {
+                book.migration = book.migration.saturating_sub(1)
+            });
+        }
+        if let Some(page) = new.mapped() {
+            self.mapped(page, matches!(new, Entry::Page(..)));
+        }
+        if let Entry::Migration(page, _) = new {
+            self.book(page, |book| book.migration += 1);
+        }
+        let mut books = self.m.ledger.lock();
+        books.set_shadow(mm, vpn, new);
+        let doing = &mut books.doing[self.slot()];
+        doing
+            .cleared
+            .retain(|(space, page, _)| (*space, usize::from(*page)) != (mm, vpn));
+        if new == Entry::None && old != Entry::None {
+            let _ = doing.cleared.push((mm, vpn as u16, old.pack()));
+        }
+        if !doing.entries.contains(&(mm, vpn as u16)) {
+            let _ = doing.entries.push((mm, vpn as u16));
+        }
+        drop(books);
+        for page in [old.mapped(), new.mapped()].into_iter().flatten() {
+            self.touch(page);
+        }
+    }
+
+    /// The page is in flux until the actor's PTL section ends.
+    pub(crate) fn touch(&self, page: Pfn) {
+        if !S::LEDGER {
+            return;
+        }
+        let mut books = self.m.ledger.lock();
+        let doing = &mut books.doing[self.slot()];
+        if !doing.pages.contains(&page) && doing.pages.push(page).is_ok() {
+            if let Some(book) = books.page_mut(page) {
+                book.flux += 1;
+            }
+        }
+    }
+
+    /// An entry maps `page`, with a reference that was the actor's.
+    pub(crate) fn mapped(&self, page: Pfn, present: bool) {
+        let head = self.head(page);
+        self.leave(head, Hold::Actor);
+        self.book(head, |book| book.entry_refs += 1);
+        self.book(page, |book| {
+            book.entries += 1;
+            book.present += u16::from(present);
+        });
+        self.check_mapping(page, present);
+    }
+
+    /// An entry maps `page` no more; its reference is the actor's now.
+    pub(crate) fn unmapped(&self, page: Pfn, present: bool) {
+        let head = self.head(page);
+        self.enter(head, Hold::Actor, 1);
+        self.book(head, |book| {
+            book.entry_refs = book.entry_refs.saturating_sub(1)
+        });
+        self.book(page, |book| {
+            book.entries = book.entries.saturating_sub(1);
+            book.present = book.present.saturating_sub(u16::from(present));
+        });
+    }
+}

@@ -1,0 +1,319 @@
+//! The locks of the machine. Each stands for a lock of the kernel, and [`LockName`] says for which.
+//!
+//! They are guard-free, since the kernel's are: a page is locked by one function and unlocked by another, and a
+//! driver hands a locked page to `migrate_vma_finalize()`. Who holds a lock is written beside it, invisible
+//! to engines, so that an unlock by anybody else, or an access without the lock, is a violation of LOCK.
+
+use crate::cpu::Cpu;
+use crate::sync::{Monitor, Plain, Synchronisation};
+use crate::violation::Invariant;
+
+/// What lock of the kernel a lock of the machine stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LockName {
+    /// `PG_locked` of a page: a sleeping lock, one bit and a wait queue.
+    Page,
+    /// The spin lock of a page-table page (`pte_lockptr()`); the `pmd` above it uses it too.
+    Ptl,
+    /// `mm->mmap_lock`: a reader-writer semaphore.
+    Mmap,
+    /// The local lock of a CPU's LRU batches (`lru_pvecs.lock`): interrupts, and the work items that drain the
+    /// batches, take it; another CPU never does.
+    LruBatch,
+    /// `lruvec->lru_lock`.
+    Lru,
+    /// `mapping->i_pages.xa_lock` of a file.
+    IPages,
+    /// The same lock of the swapper space.
+    SwapCache,
+    /// `mapping->i_mmap_rwsem` of a file.
+    IMmap,
+    /// `anon_vma->root->rwsem`.
+    AnonVma,
+    /// `si->lock` of the swap area: the use counts of its slots.
+    Swap,
+    /// `zone->lock`: the free pages.
+    Zone,
+    /// The counters of a memory cgroup (atomics in the kernel, `page_counter`).
+    Memcg,
+    /// `mm->notifier_subscriptions->lock`. What it protects is one number here (sequence number and open sections), so
+    /// that a critical section is one step and there is no lock to see.
+    Notifier,
+    /// The spin lock of a driver over its device's page table.
+    DeviceTable,
+    /// The spin lock of a driver over its free device pages.
+    DevicePool,
+    /// The spin lock over the pin records (not in the patch; `Hardened` keeps them).
+    PinTable,
+    /// No lock but a rule of the hardware: a CPU ends the instruction it is in before it acknowledges a TLB
+    /// shootdown (an IPI, or a broadcast with a barrier).
+    Shootdown,
+}
+
+/// Nobody holds it.
+const NOBODY: u32 = 0;
+
+/// A lock with one holder: spin lock, page lock.
+pub struct Lock<S: Synchronisation> {
+    /// 0 free, 1 taken.
+    state: S::Monitor,
+    /// Who holds it: actor + 1.
+    owner: Plain,
+    name: LockName,
+}
+
+impl<S: Synchronisation> Lock<S> {
+    /// A free lock.
+    pub(crate) fn new(name: LockName) -> Self {
+        Self {
+            state: S::Monitor::new(0),
+            owner: Plain::new(NOBODY),
+            name,
+        }
+    }
+
+    /// What it stands for.
+    pub fn name(&self) -> LockName {
+        self.name
+    }
+
+    /// Does anybody hold it? An engine doesn't see this.
+    pub fn owner(&self) -> Option<u8> {
+        match self.owner.get() {
+            NOBODY => None,
+            actor => Some((actor - 1) as u8),
+        }
+    }
+
+    /// Does anybody hold it? A step that engines see (`PageLocked()`).
+    pub(crate) fn is_locked(&self) -> bool {
+        self.state.read() != 0
+    }
+
+    /// Block until it may be free. False if it never will.
+    pub(crate) fn wait(&self) -> bool {
+        self.state.wait(|state| state == 0)
+    }
+
+    /// Is it this actor's? Plain.
+    pub(crate) fn held_by(&self, cpu: &Cpu<'_, S>) -> bool {
+        self.owner.get() == u32::from(cpu.actor.0) + 1
+    }
+
+    /// Take it if it is free.
+    pub(crate) fn try_lock(&self, cpu: &Cpu<'_, S>) -> bool {
+        let free = self.state.update(|state| (1, state == 0));
+        if free {
+            self.owner.set(u32::from(cpu.actor.0) + 1);
+        }
+        free
+    }
+
+    /// Spin until it is free, and take it. If that is never, LIVE (or LOCK, if the caller holds it) is broken, and the
+    /// caller goes on as if it had the lock.
+    pub(crate) fn lock(&self, cpu: &Cpu<'_, S>) {
+        if self.held_by(cpu) {
+            cpu.violate(
+                Invariant::Lock,
+                None,
+                "a spin lock is taken again by its holder",
+            );
+            return;
+        }
+        while !self.try_lock(cpu) {
+            if !self.wait() {
+                cpu.violate(Invariant::Live, None, "a spin lock is never released");
+                self.owner.set(u32::from(cpu.actor.0) + 1);
+                return;
+            }
+        }
+    }
+
+    /// Release it.
+    pub(crate) fn unlock(&self, cpu: &Cpu<'_, S>) {
+        if !self.held_by(cpu) {
+            cpu.violate(
+                Invariant::Lock,
+                None,
+                "a lock is released by one who does not hold it",
+            );
+        }
+        self.owner.set(NOBODY);
+        let taken = match self.name {
+            // Others try it, and do something else if it is busy.
+            LockName::Page => self.state.update(|state| (0, state != 0)),
+            _ => self.state.update_quietly(|state| (0, state != 0)),
+        };
+        if !taken {
+            cpu.violate(
+                Invariant::Lock,
+                None,
+                "a lock is released that nobody holds",
+            );
+        }
+    }
+
+    /// LOCK: what it protects is about to be used.
+    pub(crate) fn assert_held(&self, cpu: &Cpu<'_, S>) {
+        if S::LEDGER && !self.held_by(cpu) {
+            cpu.violate(
+                Invariant::Lock,
+                None,
+                "used without the lock that protects it",
+            );
+        }
+    }
+}
+
+/// A reader-writer semaphore: `mmap_lock`, the locks of the reverse mapping.
+pub struct RwLock<S: Synchronisation> {
+    /// Number of readers, or [`WRITER`].
+    state: S::Monitor,
+    /// Holders: four bits an actor, 15 for a writer.
+    holders: Plain,
+    name: LockName,
+}
+
+const WRITER: u32 = u32::MAX;
+const WRITES: u32 = 15;
+
+impl<S: Synchronisation> RwLock<S> {
+    pub(crate) fn new(name: LockName) -> Self {
+        Self {
+            state: S::Monitor::new(0),
+            holders: Plain::new(0),
+            name,
+        }
+    }
+
+    /// What it stands for.
+    pub fn name(&self) -> LockName {
+        self.name
+    }
+
+    /// Is it free? An engine doesn't see this.
+    pub fn is_free(&self) -> bool {
+        self.holders.get() == 0
+    }
+
+    fn mine(&self, cpu: &Cpu<'_, S>) -> u32 {
+        self.holders.get() >> (u32::from(cpu.actor.0) * 4) & 15
+    }
+
+    fn set_mine(&self, cpu: &Cpu<'_, S>, holds: u32) {
+        // Wrapping addition of the difference: other actors change their own four bits meanwhile.
+        let difference = holds.wrapping_sub(self.mine(cpu));
+        self.holders.add(difference << (u32::from(cpu.actor.0) * 4));
+    }
+
+    /// How often this actor holds it for reading; 15 if for writing.
+    pub(crate) fn reads(&self, cpu: &Cpu<'_, S>) -> u32 {
+        self.mine(cpu)
+    }
+
+    /// Does this actor hold it for writing?
+    pub(crate) fn writes(&self, cpu: &Cpu<'_, S>) -> bool {
+        self.mine(cpu) == WRITES
+    }
+
+    /// Does an actor hold it for writing? Plain.
+    pub(crate) fn written(&self) -> bool {
+        let holders = self.holders.get();
+        (0..8).any(|actor| holders >> (actor * 4) & 15 == WRITES)
+    }
+
+    pub(crate) fn try_read(&self, cpu: &Cpu<'_, S>) -> bool {
+        let taken = self.state.update(|state| {
+            if state == WRITER {
+                (state, false)
+            } else {
+                (state + 1, true)
+            }
+        });
+        if taken {
+            self.set_mine(cpu, self.mine(cpu) + 1);
+        }
+        taken
+    }
+
+    pub(crate) fn try_write(&self, cpu: &Cpu<'_, S>) -> bool {
+        let taken = self.state.update(|state| {
+            if state == 0 {
+                (WRITER, true)
+            } else {
+                (state, false)
+            }
+        });
+        if taken {
+            self.set_mine(cpu, WRITES);
+        }
+        taken
+    }
+
+    /// Wait until it may be had.
+    pub(crate) fn wait(&self, write: bool) -> bool {
+        self.state
+            .wait(|state| if write { state == 0 } else { state != WRITER })
+    }
+
+    pub(crate) fn read(&self, cpu: &Cpu<'_, S>) {
+        if self.writes(cpu) {
+            cpu.violate(
+                Invariant::Lock,
+                None,
+                "a semaphore is taken again by its writer",
+            );
+            return;
+        }
+        while !self.try_read(cpu) {
+            if !self.wait(false) {
+                cpu.violate(Invariant::Live, None, "a semaphore is never released");
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, cpu: &Cpu<'_, S>) {
+        if self.mine(cpu) != 0 {
+            cpu.violate(
+                Invariant::Lock,
+                None,
+                "a semaphore is taken again by its holder",
+            );
+            return;
+        }
+        while !self.try_write(cpu) {
+            if !self.wait(true) {
+                cpu.violate(Invariant::Live, None, "a semaphore is never released");
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn unlock_read(&self, cpu: &Cpu<'_, S>) {
+        if self.writes(cpu) || self.mine(cpu) == 0 {
+            cpu.violate(
+                Invariant::Lock,
+                None,
+                "a semaphore is released by one who does not read-hold it",
+            );
+            return;
+        }
+        self.set_mine(cpu, self.mine(cpu) - 1);
+        self.state
+            .update_quietly(|state| (state.wrapping_sub(1), ()));
+    }
+
+    pub(crate) fn unlock_write(&self, cpu: &Cpu<'_, S>) {
+        if !self.writes(cpu) {
+            cpu.violate(
+                Invariant::Lock,
+                None,
+                "a semaphore is released by one who does not write-hold it",
+            );
+            return;
+        }
+        self.set_mine(cpu, 0);
+        self.state.update_quietly(|_| (0, ()));
+    }
+}

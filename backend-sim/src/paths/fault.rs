@@ -1,0 +1,429 @@
+//! Page faults (`mm/memory.c`).
+
+use crate::bug::Bug;
+use crate::config::{AllocKind, MmId};
+use crate::cpu::{ready, Cpu, Progress, WaitFor};
+use crate::entry::{Entry, Pmd};
+use crate::event::Event;
+use crate::frame::{Identity, PageFlags};
+use crate::mm::{Area, Vma};
+use crate::sync::{Atomic32, Synchronisation};
+use core::sync::atomic::Ordering;
+use migrate_pin_core::ops::{Mapping, NotifyEvent, PteBits};
+use migrate_pin_core::policy::ShapeKind;
+use migrate_pin_core::Pfn;
+
+/// What came of a page fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Faulted {
+    /// Repeat the access.
+    Again,
+    /// `SIGSEGV`.
+    Segv,
+    /// `SIGBUS`.
+    Sigbus,
+    /// `VM_FAULT_OOM`.
+    Oom,
+}
+
+/// Where a fault is.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot<'m> {
+    pub(crate) vma: Vma,
+    pub(crate) area: &'m Area,
+    pub(crate) vpn: usize,
+    pub(crate) write: bool,
+}
+
+impl<'m, S: Synchronisation> Cpu<'m, S> {
+    /// `do_user_addr_fault()`: takes and drops `mmap_lock`.
+    pub(crate) fn handle_fault(&self, mm: MmId, vpn: usize, write: bool) -> Progress<Faulted> {
+        ready!(self.mmap_read(mm));
+        let result = self.fault_locked(mm, vpn, write);
+        // `migration_entry_wait()` keeps it.
+        let parked = self
+            .m
+            .actors
+            .get(self.slot())
+            .is_some_and(|actor| actor.parked.get() != 0);
+        if !parked {
+            self.mmap_read_unlock(mm);
+        }
+        result
+    }
+
+    /// `handle_mm_fault()`: `mmap_lock` is held for reading.
+    pub(crate) fn fault_locked(&self, mm: MmId, vpn: usize, write: bool) -> Progress<Faulted> {
+        let Some(space) = self.space(mm) else {
+            return Progress::Done(Faulted::Segv);
+        };
+        let Some(index) = space.find(vpn) else {
+            return Progress::Done(Faulted::Segv);
+        };
+        let vma = Vma { mm, index };
+        let Some(area) = self.area(vma) else {
+            return Progress::Done(Faulted::Segv);
+        };
+        if write && !area.write() {
+            return Progress::Done(Faulted::Segv);
+        }
+        let spot = Spot {
+            vma,
+            area,
+            vpn,
+            write,
+        };
+        match self.read_pmd(mm, vpn) {
+            Pmd::None => {
+                if self.alloc_table(mm, vpn).is_none() {
+                    return Progress::Done(Faulted::Oom);
+                }
+            }
+            Pmd::Table => {}
+            Pmd::Huge(..) | Pmd::HugeZero => {
+                // `do_huge_pmd_wp_page()` falls back to splitting.
+                if write {
+                    self.split_pmd(mm, vpn);
+                }
+                return Progress::Done(Faulted::Again);
+            }
+            Pmd::Bad => return Progress::Done(Faulted::Sigbus),
+        }
+        let entry = self.read_entry(mm, vpn);
+        match entry {
+            Entry::None if area.file().is_some() => self.file_fault(spot),
+            Entry::None => Progress::Done(self.anonymous_fault(spot)),
+            Entry::Page(..) | Entry::Zero(_) if write && !entry.write() => {
+                self.wp_fault(spot, entry)
+            }
+            // Somebody was faster, or only the accessed bit was missing.
+            Entry::Page(..) | Entry::Zero(_) | Entry::Special(_) => Progress::Done(Faulted::Again),
+            Entry::Migration(page, _) => self.migration_wait(spot, page),
+            Entry::DevicePrivate(page, _) => self.device_fault(spot, entry, page),
+            Entry::Swap(slot, _) => self.swap_fault(spot, entry, slot),
+            Entry::Other => Progress::Done(Faulted::Sigbus),
+        }
+    }
+
+    /// `pte_alloc()`.
+    pub(crate) fn alloc_table(&self, mm: MmId, vpn: usize) -> Option<()> {
+        if self.read_pmd(mm, vpn) != Pmd::None {
+            return Some(());
+        }
+        if self.m.fails(AllocKind::Table) {
+            return None;
+        }
+        let table = self.table(mm, vpn)?;
+        self.lock_table(mm, vpn);
+        if self.read_pmd(mm, vpn) == Pmd::None {
+            table.pmd.store(Pmd::Table.pack(), Ordering::Release);
+        }
+        self.unlock_table(mm, vpn);
+        Some(())
+    }
+
+    /// `do_anonymous_page()`.
+    fn anonymous_fault(&self, spot: Spot<'m>) -> Faulted {
+        let mm = spot.vma.mm;
+        if !spot.write {
+            self.lock_table(mm, spot.vpn);
+            let result = match self.may_fill(spot) {
+                Fill::Yes => {
+                    self.set_entry(mm, spot.vpn, Entry::Zero(PteBits::empty()));
+                    self.event(Event::ZeroPage);
+                    Faulted::Again
+                }
+                Fill::No(result) => result,
+            };
+            self.unlock_table(mm, spot.vpn);
+            return result;
+        }
+        let Some(page) = self.new_anonymous(spot, None) else {
+            return Faulted::Oom;
+        };
+        self.lock_table(mm, spot.vpn);
+        let (result, filled) = match self.may_fill(spot) {
+            Fill::Yes => {
+                self.add_new_anon(page, spot.vma, spot.vpn);
+                self.lru_add(page);
+                let bits = PteBits::YOUNG | PteBits::DIRTY | PteBits::WRITE;
+                self.set_entry(mm, spot.vpn, Entry::Page(page, bits));
+                (Faulted::Again, true)
+            }
+            Fill::No(result) => (result, false),
+        };
+        self.unlock_table(mm, spot.vpn);
+        if !filled {
+            self.put(page);
+        }
+        result
+    }
+
+    /// May the empty entry be filled? Under the PTL.
+    fn may_fill(&self, spot: Spot<'m>) -> Fill {
+        let mm = spot.vma.mm;
+        if self.read_entry(mm, spot.vpn) != Entry::None {
+            return Fill::No(Faulted::Again);
+        }
+        if self
+            .space(mm)
+            .is_some_and(|space| space.unstable.get() != 0)
+        {
+            return Fill::No(Faulted::Sigbus);
+        }
+        if spot.area.userfaultfd() {
+            // `handle_userfault()`, with nobody to answer (`UFFD_FEATURE_SIGBUS`).
+            return Fill::No(Faulted::Sigbus);
+        }
+        Fill::Yes
+    }
+
+    /// A charged page of zeroes, or with a copy of `from`; one reference, the actor's.
+    pub(crate) fn new_anonymous(&self, spot: Spot<'m>, from: Option<Pfn>) -> Option<Pfn> {
+        self.prepare_anon_vma(spot.vma)?;
+        let page = self.alloc_page()?;
+        if let Some(frame) = self.frame(page) {
+            let word = match from {
+                Some(from) if !self.m.bug(Bug::CowWithoutCopy) => self.copied_word(from),
+                _ => 0,
+            };
+            frame.contents.set(word);
+        }
+        let memcg = self
+            .space(spot.vma.mm)
+            .map(|space| space.memcg)
+            .unwrap_or_default();
+        if !self.m.bug(Bug::FaultWithoutCharge) && !self.charge(page, memcg) {
+            self.put(page);
+            return None;
+        }
+        S::fence();
+        self.set_flag(page, PageFlags::UPTODATE);
+        Some(page)
+    }
+
+    /// What `cow_user_page()` reads.
+    fn copied_word(&self, from: Pfn) -> u32 {
+        let Some(frame) = self.live_frame(from, "a free page is copied") else {
+            return 0;
+        };
+        if matches!(frame.identity(), Identity::Anon(_)) {
+            self.check_copy(from);
+        }
+        frame.flags.load(Ordering::Relaxed);
+        frame.contents.get()
+    }
+
+    // ---- write to a read-only entry ---------------------------------------------------------------
+
+    /// `do_wp_page()`.
+    pub(crate) fn wp_fault(&self, spot: Spot<'m>, seen: Entry) -> Progress<Faulted> {
+        let mm = spot.vma.mm;
+        self.lock_table(mm, spot.vpn);
+        if self.read_entry(mm, spot.vpn) != seen {
+            self.unlock_table(mm, spot.vpn);
+            return Progress::Done(Faulted::Again);
+        }
+        let old = match seen {
+            Entry::Page(page, _) => Some(page),
+            _ => None,
+        };
+        let reuse = match old {
+            Some(page) if spot.area.shared() => {
+                // `wp_page_shared()`.
+                self.set_flag(page, PageFlags::DIRTY);
+                true
+            }
+            Some(page) => self.may_reuse(page),
+            None => false,
+        };
+        if reuse {
+            // `wp_page_reuse()`: no flush, a CPU that still has it read-only faults again.
+            let bits = seen.bits() | PteBits::YOUNG | PteBits::DIRTY | PteBits::WRITE;
+            self.set_same_page(mm, spot.vpn, bits);
+            self.event(Event::CowReuse);
+            self.unlock_table(mm, spot.vpn);
+            return Progress::Done(Faulted::Again);
+        }
+        if let Some(page) = old {
+            self.get(page);
+        }
+        self.unlock_table(mm, spot.vpn);
+        let result = self.wp_copy(spot, seen, old);
+        if let Some(page) = old {
+            self.put(page);
+        }
+        Progress::Done(result)
+    }
+
+    /// Change the bits of an entry, whatever the hardware has added meanwhile. Under the PTL.
+    pub(crate) fn set_same_page(&self, mm: MmId, vpn: usize, bits: PteBits) {
+        loop {
+            let now = self.read_entry(mm, vpn);
+            if self.exchange_entry(mm, vpn, now, now.with_bits(bits)) {
+                return;
+            }
+        }
+    }
+
+    /// Is this mapping all that is left of an anonymous page?
+    fn may_reuse(&self, page: Pfn) -> bool {
+        let head = self.head(page);
+        let Some(frame) = self.frame(head) else {
+            return false;
+        };
+        if !matches!(frame.identity(), Identity::Anon(_)) {
+            return false;
+        }
+        if self.m.bug(Bug::ReuseShared) {
+            return true;
+        }
+        let count = || frame.count.load(Ordering::Relaxed);
+        match self.m.shape {
+            ShapeKind::V5_11 => {
+                if count() != 1 || !self.trylock(page) {
+                    return false;
+                }
+                let mine = self.mapcount(page) == 1 && count() == 1;
+                self.unlock(page);
+                mine
+            }
+            ShapeKind::V6_12 => {
+                if self.test_flag(page, PageFlags::ANON_EXCLUSIVE) {
+                    return true;
+                }
+                if count() > 3 {
+                    return false;
+                }
+                if !self.test_flag(head, PageFlags::LRU) {
+                    self.lru_drain();
+                }
+                let cached = self.cached_as(head) == Mapping::SwapCache;
+                if count() > 1 + u32::from(cached) || !self.trylock(page) {
+                    return false;
+                }
+                if cached {
+                    self.try_to_free_swap(head);
+                }
+                let mine = count() == 1;
+                if mine {
+                    self.set_flag(page, PageFlags::ANON_EXCLUSIVE);
+                }
+                self.unlock(page);
+                mine
+            }
+        }
+    }
+
+    /// `wp_page_copy()`: the actor has a reference on `old`.
+    fn wp_copy(&self, spot: Spot<'m>, seen: Entry, old: Option<Pfn>) -> Faulted {
+        let mm = spot.vma.mm;
+        let Some(new) = self.new_anonymous(spot, old) else {
+            return Faulted::Oom;
+        };
+        let word = self.frame(new).map_or(0, |frame| frame.contents.get());
+        self.invalidate_start(mm, spot.vpn, spot.vpn + 1, NotifyEvent::Clear, None);
+        self.lock_table(mm, spot.vpn);
+        let same = self.read_entry(mm, spot.vpn) == seen;
+        if same {
+            self.clear_entry(mm, spot.vpn);
+            self.flush_tlb_page(mm, spot.vpn);
+            self.add_new_anon(new, spot.vma, spot.vpn);
+            self.lru_add(new);
+            let bits = PteBits::YOUNG | PteBits::DIRTY | PteBits::WRITE;
+            self.set_entry(mm, spot.vpn, Entry::Page(new, bits));
+            if let Some(old) = old {
+                self.drop_rmap(old);
+            }
+            // Who writes through a reference while the page is copied gets what he gets.
+            let held = old.is_some_and(|old| {
+                let book = self.read_book(self.head(old));
+                book.gup > 0 || book.gup_pins > 0
+            });
+            if held || spot.area.file().is_some() {
+                self.note_own(mm, spot.vpn, word);
+            }
+            self.event(Event::CowCopy);
+        }
+        self.unlock_table(mm, spot.vpn);
+        self.invalidate_end(mm, spot.vpn, spot.vpn + 1, NotifyEvent::Clear, None);
+        // The entry's reference on the old page, or ours on the new one.
+        match (same, old) {
+            (true, Some(old)) => {
+                self.put(old);
+                if self.m.bug(Bug::CopyPutsTwice) {
+                    self.put(old);
+                }
+            }
+            (true, None) => {}
+            (false, _) => self.put(new),
+        }
+        Faulted::Again
+    }
+
+    // ---- special entries --------------------------------------------------------------------------
+
+    /// `migration_entry_wait()`.
+    fn migration_wait(&self, spot: Spot<'m>, page: Pfn) -> Progress<Faulted> {
+        let mm = spot.vma.mm;
+        self.lock_table(mm, spot.vpn);
+        let still =
+            matches!(self.read_entry(mm, spot.vpn), Entry::Migration(now, _) if now == page);
+        if !still {
+            self.unlock_table(mm, spot.vpn);
+            return Progress::Done(Faulted::Again);
+        }
+        self.event(Event::MigrationWait);
+        if self.m.shape == ShapeKind::V5_11 {
+            // `put_and_wait_on_page_locked()`: the reference is there for a moment only, but it is there, and a
+            // migration that looks at the count meanwhile sees it.
+            let got = self.get_unless_zero(page);
+            self.unlock_table(mm, spot.vpn);
+            if !got {
+                return self.blocked(WaitFor::Others);
+            }
+            let locked = self.frame(page).is_some_and(|frame| frame.lock.is_locked());
+            self.put(page);
+            if !locked {
+                return Progress::Done(Faulted::Again);
+            }
+        } else {
+            // `migration_entry_wait_on_locked()`: no reference.
+            let locked = self.frame(page).is_some_and(|frame| frame.lock.is_locked());
+            self.unlock_table(mm, spot.vpn);
+            if !locked {
+                return Progress::Done(Faulted::Again);
+            }
+        }
+        self.park(mm, page)
+    }
+
+    /// `do_swap_page()`, device-private: the driver's `migrate_to_ram`.
+    fn device_fault(&self, spot: Spot<'m>, seen: Entry, page: Pfn) -> Progress<Faulted> {
+        let mm = spot.vma.mm;
+        let modern = self.m.shape == ShapeKind::V6_12;
+        if modern {
+            self.lock_table(mm, spot.vpn);
+            let same = self.read_entry(mm, spot.vpn) == seen;
+            if same {
+                self.get(page);
+            }
+            self.unlock_table(mm, spot.vpn);
+            if !same {
+                return Progress::Done(Faulted::Again);
+            }
+        }
+        // 5.11 hands the page over without lock or reference.
+        let result = self.driver_fault(spot.vma, spot.vpn, page);
+        if modern {
+            self.put(page);
+        }
+        result
+    }
+}
+
+/// May an entry be filled?
+enum Fill {
+    Yes,
+    No(Faulted),
+}

@@ -1,0 +1,273 @@
+//! References by `get_user_pages()` and `pin_user_pages()`, fast and slow (`mm/gup.c`).
+
+use crate::bug::Bug;
+use crate::config::MmId;
+use crate::cpu::{ready, vpn_of, Cpu, Progress, WaitFor};
+use crate::entry::{Entry, Pmd};
+use crate::event::Event;
+use crate::frame::{Identity, PageFlags};
+use crate::ledger::Hold;
+use crate::paths::fault::Faulted;
+use crate::sync::{Atomic32, Synchronisation};
+use core::sync::atomic::Ordering;
+use migrate_pin_core::{Pfn, GUP_PIN_COUNTING_BIAS};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GupFlags {
+    /// `FOLL_WRITE`.
+    pub write: bool,
+    /// `FOLL_PIN`: the count rises by the bias; else by one.
+    pub pin: bool,
+}
+
+/// A page that an actor holds through GUP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a reference that is not put is a leak"]
+pub struct GupRef {
+    /// The page; none for the zero page, which is not counted here.
+    pub page: Option<Pfn>,
+    /// Which address space it was looked up in.
+    pub mm: MmId,
+    /// At which page.
+    pub vpn: usize,
+    /// How it is held.
+    pub flags: GupFlags,
+}
+
+/// Why GUP failed (`-EFAULT`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fault;
+
+impl<'m, S: Synchronisation> Cpu<'m, S> {
+    /// Take a reference in the way of the flags, unless the count is zero (`try_grab_compound_head()`).
+    fn grab(&self, page: Pfn, flags: GupFlags) -> bool {
+        let count = if flags.pin { GUP_PIN_COUNTING_BIAS } else { 1 };
+        self.get_many_unless_zero(page, count, Hold::Gup)
+    }
+
+    fn ungrab(&self, page: Pfn, flags: GupFlags) {
+        if !flags.pin {
+            self.put_as(page, Hold::Gup);
+            return;
+        }
+        let page = self.head(page);
+        if let Some(frame) = self.live_frame(page, "a free page is unpinned") {
+            self.drop_count(page, &frame.count, GUP_PIN_COUNTING_BIAS, || {
+                self.book(page, |book| book.gup_pins = book.gup_pins.saturating_sub(1));
+            });
+        }
+    }
+
+    /// `get_user_pages_fast()`, the part without locks: none if it has to go the slow way.
+    pub fn gup_fast(&self, addr: usize, flags: GupFlags) -> Option<GupRef> {
+        let mm = self.mm()?;
+        self.at("get_user_pages_fast");
+        let space = self.space(mm).filter(|space| space.alive.get() != 0)?;
+        let vpn = vpn_of(addr);
+        if flags.pin {
+            // Before the page is touched (`atomic_set(&mm->has_pinned, 1)`).
+            space.has_pinned.set(1);
+        }
+        let seq = space.protect_seq.load(Ordering::Acquire);
+        if flags.pin && seq & 1 == 1 {
+            return None;
+        }
+        let entry = self.lockless_entry(mm, vpn);
+        let Entry::Page(page, _) = entry else {
+            return None;
+        };
+        if flags.write && !entry.write() {
+            return None;
+        }
+        let lives = self.read_book(page).lives;
+        if !self.grab(page, flags) {
+            return None;
+        }
+        if !self.m.bug(Bug::GupWithoutRecheck) && self.lockless_entry(mm, vpn) != entry {
+            self.event(Event::GupFastBackedOut);
+            self.ungrab(page, flags);
+            return None;
+        }
+        self.check_grabbed(mm, vpn, page, lives);
+        if flags.pin {
+            S::fence();
+            if space.protect_seq.load(Ordering::Relaxed) != seq {
+                self.event(Event::GupFastBackedOut);
+                self.ungrab(page, flags);
+                return None;
+            }
+        }
+        self.event(Event::GupFast);
+        if flags.pin {
+            self.event(Event::GupPinned);
+        }
+        Some(GupRef {
+            page: Some(page),
+            mm,
+            vpn,
+            flags,
+        })
+    }
+
+    fn lockless_entry(&self, mm: MmId, vpn: usize) -> Entry {
+        match self.read_pmd(mm, vpn) {
+            Pmd::Table => self.read_entry(mm, vpn),
+            Pmd::Huge(head, bits) => Entry::Page(Pfn(head.0 + vpn - Self::table_start(vpn)), bits),
+            _ => Entry::None,
+        }
+    }
+
+    /// `get_user_pages()`: under `mmap_lock`, faulting the page in if need be.
+    pub fn gup_slow(&self, addr: usize, flags: GupFlags) -> Progress<Result<GupRef, Fault>> {
+        let Some(mm) = self.mm() else {
+            return Progress::Done(Err(Fault));
+        };
+        self.unpark();
+        self.at("get_user_pages");
+        let vpn = vpn_of(addr);
+        if flags.pin {
+            if let Some(space) = self.space(mm) {
+                space.has_pinned.set(1);
+            }
+        }
+        for _ in 0..crate::paths::access::MAX_FAULTS {
+            ready!(self.mmap_read(mm));
+            let found = self.follow_page(mm, vpn, flags);
+            if let Some(page) = found {
+                self.mmap_read_unlock(mm);
+                self.event(Event::GupSlow);
+                if flags.pin && page.is_some() {
+                    self.event(Event::GupPinned);
+                }
+                return Progress::Done(Ok(GupRef {
+                    page,
+                    mm,
+                    vpn,
+                    flags,
+                }));
+            }
+            // `faultin_page()`.
+            let faulted = self.fault_locked(mm, vpn, flags.write);
+            let parked = self
+                .m
+                .actors
+                .get(self.slot())
+                .is_some_and(|actor| actor.parked.get() != 0);
+            if !parked {
+                self.mmap_read_unlock(mm);
+            }
+            if ready!(faulted) != Faulted::Again {
+                return Progress::Done(Err(Fault));
+            }
+        }
+        self.blocked(WaitFor::Others)
+    }
+
+    /// `follow_page_pte()`: under the PTL. `Some(None)` is the zero page.
+    fn follow_page(&self, mm: MmId, vpn: usize, flags: GupFlags) -> Option<Option<Pfn>> {
+        match self.read_pmd(mm, vpn) {
+            Pmd::Table => {}
+            Pmd::Huge(..) => self.split_pmd(mm, vpn),
+            _ => return None,
+        }
+        self.lock_table(mm, vpn);
+        let entry = self.read_entry(mm, vpn);
+        let found = match entry {
+            Entry::Page(page, _) if (!flags.write || entry.write()) && self.grab(page, flags) => {
+                Some(Some(page))
+            }
+            Entry::Zero(_) if !flags.write => Some(None),
+            _ => None,
+        };
+        self.unlock_table(mm, vpn);
+        found
+    }
+
+    /// Read through a reference, as a device that does DMA would.
+    pub fn gup_read(&self, reference: &GupRef) -> u32 {
+        self.at("read through GUP");
+        let Some(page) = reference.page else {
+            return 0;
+        };
+        let Some(frame) = self.live_frame(page, "a free page is read through GUP") else {
+            return 0;
+        };
+        // Seen by engines.
+        frame.flags.load(Ordering::Relaxed);
+        frame.contents.get()
+    }
+
+    /// Write through a reference. It goes to whoever has the page now; if that is not the one address space it was
+    /// looked up in any more, that is the kernel's old weakness, not the pipeline's, and an event says so.
+    pub fn gup_write(&self, reference: &GupRef, value: u32) {
+        self.at("write through GUP");
+        let Some(page) = reference.page else {
+            return;
+        };
+        let Some(frame) = self.live_frame(page, "a free page is written through GUP") else {
+            return;
+        };
+        frame.flags.load(Ordering::Relaxed);
+        frame.contents.set(value);
+        if !S::LEDGER {
+            return;
+        }
+        let mut places = 0;
+        if let Identity::File(file) = frame.identity() {
+            let mut books = self.m.ledger.lock();
+            let cells = books.file_cells.get_mut(usize::from(file.0));
+            if let Some(cell) = cells.and_then(|cells| cells.get_mut(frame.index.get() as usize)) {
+                *cell = value;
+            }
+            return;
+        }
+        for mm in 0..self.m.mms.len() {
+            for vpn in 0..self.m.mm_pages {
+                let mm = MmId(mm as u8);
+                if self.stands_at(mm, vpn, page) {
+                    places += 1;
+                    self.note_write(mm, vpn, value);
+                }
+            }
+        }
+        if places != 1 {
+            self.event(Event::GupStaleWrite);
+        }
+    }
+
+    /// Are the words of `page` those of this place?
+    fn stands_at(&self, mm: MmId, vpn: usize, page: Pfn) -> bool {
+        let standing = self.m.ledger.lock().standing(mm, vpn);
+        match standing {
+            Entry::Swap(slot, _) => {
+                let cached = self.m.swap.cache.get(usize::from(slot));
+                cached.is_some_and(|cached| cached.get() as usize == page.0)
+            }
+            entry => entry
+                .named()
+                .is_some_and(|named| named == page || self.read_book(named).home == Some(page)),
+        }
+    }
+
+    /// `set_page_dirty_lock()` on a page that was written through a reference.
+    pub fn gup_dirty(&self, reference: &GupRef) -> Progress<()> {
+        self.at("set_page_dirty_lock");
+        if let Some(page) = reference.page.map(|page| self.head(page)) {
+            if !self.trylock(page) {
+                return self.blocked(WaitFor::PageLock(page));
+            }
+            self.set_flag(page, PageFlags::DIRTY);
+            self.unlock(page);
+        }
+        Progress::Done(())
+    }
+
+    /// `put_page()`, `unpin_user_page()`: from any actor that was handed the reference; here the same.
+    pub fn gup_put(&self, reference: GupRef) {
+        self.at("unpin_user_page");
+        if let Some(page) = reference.page {
+            self.ungrab(page, reference.flags);
+        }
+    }
+}

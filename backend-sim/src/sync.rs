@@ -1,0 +1,268 @@
+//! The synchronisation that the machine is generic over.
+//!
+//! Everything an engine may interleave goes through [`Synchronisation`]: atomics with the orderings that the
+//! kernel's primitives have, fences, and [`Monitor`], from which every lock of the machine is built
+//! ([`lock`](crate::lock)). There is one implementation here, [`Spin`], for plain and `no_std` use; others
+//! (loom, shuttle) implement the same three traits, and no `--cfg` selects between them.
+//!
+//! What goes through these types is *visible* to an engine: a step that it may schedule around. What a lock
+//! protects is not: it lies in [`Plain`] cells, and so does the ledger.
+
+use core::ops::DerefMut;
+use core::sync::atomic::{fence, AtomicU32, Ordering};
+
+/// A 32-bit atomic that an engine sees.
+pub trait Atomic32: Send + Sync {
+    /// An atomic that holds `value`.
+    fn new(value: u32) -> Self;
+    /// The value.
+    fn load(&self, order: Ordering) -> u32;
+    /// Replace the value.
+    fn store(&self, value: u32, order: Ordering);
+    /// Replace the value and return what it was.
+    fn swap(&self, value: u32, order: Ordering) -> u32;
+    /// Add, wrapping; returns what it was.
+    fn fetch_add(&self, value: u32, order: Ordering) -> u32;
+    /// Subtract, wrapping; returns what it was.
+    fn fetch_sub(&self, value: u32, order: Ordering) -> u32;
+    /// Set bits; returns what it was.
+    fn fetch_or(&self, value: u32, order: Ordering) -> u32;
+    /// Keep only these bits; returns what it was.
+    fn fetch_and(&self, value: u32, order: Ordering) -> u32;
+    /// Replace the value if it is `current`.
+    ///
+    /// # Errors
+    /// What it is instead.
+    fn compare_exchange(
+        &self,
+        current: u32,
+        new: u32,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u32, u32>;
+}
+
+/// A number that changes in one piece, and that can be waited on: all that a lock is made of.
+///
+/// With threads it is a mutex-guarded number with a condition variable. [`Monitor::update`] is an acquire and
+/// a release and wakes the waiters if it changed the number.
+pub trait Monitor: Send + Sync {
+    /// A monitor over `value`.
+    fn new(value: u32) -> Self;
+    /// Replace the number by what `change` makes of it. `change` has no effect of its own: it may be called more
+    /// than once.
+    fn update<R>(&self, change: impl FnMut(u32) -> (u32, R)) -> R;
+    /// The same where it makes no difference whether others run just before it: the release of a lock that nobody
+    /// tries and goes on without. An engine need not switch here; it must wake the waiters.
+    fn update_quietly<R>(&self, change: impl FnMut(u32) -> (u32, R)) -> R {
+        self.update(change)
+    }
+    /// The number, now.
+    fn read(&self) -> u32;
+    /// Block until `until` holds of the number. False if it will not (as far as this implementation can tell):
+    /// the caller reports that it waits for ever, and goes on.
+    fn wait(&self, until: impl FnMut(u32) -> bool) -> bool;
+}
+
+/// A list whose length is settled when it is made.
+pub trait Store<T>: DerefMut<Target = [T]> + Send + Sync {
+    /// `len` items. Fewer if there is no room: [`Machine::new`](crate::Machine::new) checks.
+    fn from_fn(len: usize, make: impl FnMut(usize) -> T) -> Self;
+}
+
+/// Which atomics, which waiting, where things are stored, and what is checked.
+pub trait Synchronisation: Copy + Send + Sync + 'static {
+    /// Atomics.
+    type U32: Atomic32;
+    /// What locks are made of.
+    type Monitor: Monitor;
+    /// Where page frames and the like are kept.
+    type Array<T: Send + Sync>: Store<T>;
+    /// Keep the ledger, and check invariants by it. False for benchmarks.
+    const LEDGER: bool;
+    /// One actor runs at a time and is switched only at operations of these types, so that the ledger can be
+    /// compared with the machine after every step. False with real threads: then only when all is quiet.
+    const STEPWISE: bool;
+    /// Atomics may return old values as the processor's memory model permits (loom). Then nothing is skipped that only
+    /// orders memory, such as the shootdown of a TLB that holds nothing.
+    const WEAK_MEMORY: bool;
+    /// A read-modify-write is a full barrier as it is, so that `smp_mb__before_atomic()` is nothing, as on x86.
+    const RMW_IS_FULL: bool = false;
+    /// `smp_mb()`.
+    fn fence();
+}
+
+/// `atomic_*_return()` and the other value-returning read-modify-writes of the kernel are full barriers.
+/// An ordering of the operation itself is not enough under a weak memory model: a fence on both sides is.
+pub(crate) fn full<S: Synchronisation, R>(rmw: impl FnOnce() -> R) -> R {
+    if S::RMW_IS_FULL {
+        return rmw();
+    }
+    S::fence();
+    let result = rmw();
+    S::fence();
+    result
+}
+
+/// A number that engines don't see: a lock protects it, or nobody else uses it.
+#[derive(Debug, Default)]
+pub struct Plain(AtomicU32);
+
+impl Plain {
+    /// A cell that holds `value`.
+    #[must_use]
+    pub const fn new(value: u32) -> Self {
+        Self(AtomicU32::new(value))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Replace the number.
+    pub fn set(&self, value: u32) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Add to the number, wrapping; returns what it was.
+    pub fn add(&self, value: u32) -> u32 {
+        self.0.fetch_add(value, Ordering::Relaxed)
+    }
+}
+
+/// Atomics of the processor, spinning, `heapless` storage; with the ledger.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spin;
+
+/// [`Spin`] with the ledger compiled out, for benchmarks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpinBare;
+
+/// [`Spin`] for real threads: the ledger is kept, and compared with the machine only when all is quiet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpinThreads;
+
+impl Atomic32 for AtomicU32 {
+    fn new(value: u32) -> Self {
+        Self::new(value)
+    }
+    fn load(&self, order: Ordering) -> u32 {
+        self.load(order)
+    }
+    fn store(&self, value: u32, order: Ordering) {
+        self.store(value, order);
+    }
+    fn swap(&self, value: u32, order: Ordering) -> u32 {
+        self.swap(value, order)
+    }
+    fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+        self.fetch_add(value, order)
+    }
+    fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
+        self.fetch_sub(value, order)
+    }
+    fn fetch_or(&self, value: u32, order: Ordering) -> u32 {
+        self.fetch_or(value, order)
+    }
+    fn fetch_and(&self, value: u32, order: Ordering) -> u32 {
+        self.fetch_and(value, order)
+    }
+    fn compare_exchange(
+        &self,
+        current: u32,
+        new: u32,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u32, u32> {
+        self.compare_exchange(current, new, success, failure)
+    }
+}
+
+/// The [`Monitor`] of [`Spin`]. `PATIENCE` is how often a waiter looks before it says that it waits for ever: with one
+/// actor at a time nobody else can change the number, so once is enough.
+#[derive(Debug)]
+pub struct SpinMonitor<const PATIENCE: u32>(AtomicU32);
+
+impl<const PATIENCE: u32> Monitor for SpinMonitor<PATIENCE> {
+    fn new(value: u32) -> Self {
+        Self(AtomicU32::new(value))
+    }
+
+    fn update<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
+        let mut old = self.0.load(Ordering::Relaxed);
+        loop {
+            let (new, result) = change(old);
+            match self
+                .0
+                .compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return result,
+                Err(now) => old = now,
+            }
+        }
+    }
+
+    fn read(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn wait(&self, mut until: impl FnMut(u32) -> bool) -> bool {
+        for _ in 0..PATIENCE {
+            if until(self.read()) {
+                return true;
+            }
+            if PATIENCE > 1 {
+                #[cfg(feature = "std")]
+                std::thread::yield_now();
+                #[cfg(not(feature = "std"))]
+                core::hint::spin_loop();
+            }
+        }
+        until(self.read())
+    }
+}
+
+/// Most items that one [`Store`] of [`Spin`] holds.
+pub const SPIN_ITEMS: usize = 256;
+
+impl<T: Send + Sync> Store<T> for heapless::Vec<T, SPIN_ITEMS> {
+    fn from_fn(len: usize, mut make: impl FnMut(usize) -> T) -> Self {
+        let mut items = Self::new();
+        for index in 0..len {
+            if items.push(make(index)).is_err() {
+                break;
+            }
+        }
+        items
+    }
+}
+
+/// For implementations with `std`: as many items as are asked for.
+#[cfg(feature = "std")]
+impl<T: Send + Sync> Store<T> for Vec<T> {
+    fn from_fn(len: usize, make: impl FnMut(usize) -> T) -> Self {
+        (0..len).map(make).collect()
+    }
+}
+
+macro_rules! spinning {
+    ($name:ident, ledger $ledger:literal, stepwise $stepwise:literal, patience $patience:literal) => {
+        impl Synchronisation for $name {
+            type U32 = AtomicU32;
+            type Monitor = SpinMonitor<$patience>;
+            type Array<T: Send + Sync> = heapless::Vec<T, SPIN_ITEMS>;
+            const LEDGER: bool = $ledger;
+            const STEPWISE: bool = $stepwise;
+            const WEAK_MEMORY: bool = !$stepwise;
+            const RMW_IS_FULL: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
+            fn fence() {
+                fence(Ordering::SeqCst);
+            }
+        }
+    };
+}
+spinning!(Spin, ledger true, stepwise true, patience 1);
+spinning!(SpinBare, ledger false, stepwise true, patience 1);
+spinning!(SpinThreads, ledger true, stepwise false, patience 10_000_000);

@@ -52,6 +52,8 @@ pub mod ops;
 mod pageref;
 pub mod paths;
 mod rmap;
+#[cfg(feature = "std")]
+pub mod scenario;
 #[doc = include_str!("../SCOPE.md")]
 pub mod scope {}
 pub mod sync;

@@ -1,16 +1,16 @@
 //! Every seeded bug is caught by the invariant that it is there to prove, in the scenario that has its name.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+mod hooked;
+
+use hooked::Hooked;
 use migrate_pin_core::ops::Range;
 use migrate_pin_core::{PolicyKind, PAGE_SIZE};
 use migrate_pin_sim::scenario::catalogue;
 use migrate_pin_sim::scenario::catalogue::seeds::Seeded;
 use migrate_pin_sim::scenario::explore::check;
 use migrate_pin_sim::scenario::run::{run, Variation};
-use migrate_pin_sim::sync::{Atomic32, Monitor};
 use migrate_pin_sim::{
-    ActorId, Bug, Config, Event, GupFlags, Invariant, Machine, MmId, Populate, Synchronisation,
-    Violation,
+    ActorId, Bug, Config, Event, GupFlags, Invariant, Machine, MmId, Populate, Violation,
 };
 use std::cell::Cell;
 
@@ -111,7 +111,7 @@ thread_local!(
     static OTHER: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
 );
 
-/// A visible operation is about to take place.
+/// A visible operation is about to take place: another actor may be run before it, once, to the end of its steps.
 fn visible() {
     let left = LEFT.get();
     LEFT.set(left.saturating_sub(1));
@@ -120,86 +120,6 @@ fn visible() {
             other();
         }
     }
-}
-
-/// A word before whose operations another actor may be run, once, to the end of its steps.
-struct Word(AtomicU32);
-
-impl Atomic32 for Word {
-    fn new(value: u32) -> Self {
-        Self(AtomicU32::new(value))
-    }
-    fn load(&self, order: Ordering) -> u32 {
-        visible();
-        self.0.load(order)
-    }
-    fn store(&self, value: u32, order: Ordering) {
-        visible();
-        self.0.store(value, order);
-    }
-    fn swap(&self, value: u32, order: Ordering) -> u32 {
-        visible();
-        self.0.swap(value, order)
-    }
-    fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
-        visible();
-        self.0.fetch_add(value, order)
-    }
-    fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
-        visible();
-        self.0.fetch_sub(value, order)
-    }
-    fn fetch_or(&self, value: u32, order: Ordering) -> u32 {
-        visible();
-        self.0.fetch_or(value, order)
-    }
-    fn fetch_and(&self, value: u32, order: Ordering) -> u32 {
-        visible();
-        self.0.fetch_and(value, order)
-    }
-    fn compare_exchange(
-        &self,
-        current: u32,
-        new: u32,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<u32, u32> {
-        visible();
-        self.0.compare_exchange(current, new, success, failure)
-    }
-}
-
-impl Monitor for Word {
-    fn new(value: u32) -> Self {
-        Self(AtomicU32::new(value))
-    }
-    fn update<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
-        visible();
-        let (new, result) = change(self.0.load(Ordering::SeqCst));
-        self.0.store(new, Ordering::SeqCst);
-        result
-    }
-    fn read(&self) -> u32 {
-        visible();
-        self.0.load(Ordering::SeqCst)
-    }
-    fn wait(&self, mut until: impl FnMut(u32) -> bool) -> bool {
-        until(self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// One actor at a time, and one switch to the other.
-#[derive(Clone, Copy)]
-struct Interrupted;
-
-impl Synchronisation for Interrupted {
-    type U32 = Word;
-    type Monitor = Word;
-    type Array<T: Send + Sync> = Vec<T>;
-    const LEDGER: bool = true;
-    const STEPWISE: bool = true;
-    const WEAK_MEMORY: bool = false;
-    fn fence() {}
 }
 
 /// The steps of the scenario of [`Bug::GupWithoutRecheck`], the second actor's before the `at`th visible operation of
@@ -211,7 +131,7 @@ fn gup_interrupted(at: u32, bugs: &[Bug]) -> (Vec<Violation>, bool, bool) {
         ..Config::SMALL
     };
     // Leaked, since the other actor's steps are kept in a static.
-    let machine: &'static Machine<Interrupted> = match Machine::new(&config) {
+    let machine: &'static Machine<Hooked> = match Machine::new(&config) {
         Ok(machine) => Box::leak(Box::new(machine)),
         Err(error) => panic!("{error:?}"),
     };
@@ -226,6 +146,7 @@ fn gup_interrupted(at: u32, bugs: &[Bug]) -> (Vec<Violation>, bool, bool) {
         assert_eq!(other.write(2 * PAGE_SIZE, 9).done(), Some(Ok(0)));
     })));
     LEFT.set(at);
+    hooked::hook(visible);
     let gup = machine.cpu(ActorId(0));
     let found = gup.gup_fast(
         PAGE_SIZE,

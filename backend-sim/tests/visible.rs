@@ -1,10 +1,11 @@
 //! How many operations of each path an engine sees. What an engine can enumerate depends on it.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+mod hooked;
+
+use hooked::Hooked;
 use migrate_pin_core::ops::Range;
 use migrate_pin_core::{Access, PAGE_SIZE};
 use migrate_pin_sim::config::*;
-use migrate_pin_sim::sync::{Atomic32, Monitor};
 use migrate_pin_sim::*;
 use std::cell::Cell;
 
@@ -14,85 +15,9 @@ fn seen() {
     SEEN.with(|seen| seen.set(seen.get() + 1));
 }
 
-#[derive(Clone, Copy)]
-struct Counting;
-struct Word(AtomicU32);
-
-impl Atomic32 for Word {
-    fn new(value: u32) -> Self {
-        Self(AtomicU32::new(value))
-    }
-    fn load(&self, order: Ordering) -> u32 {
-        seen();
-        self.0.load(order)
-    }
-    fn store(&self, value: u32, order: Ordering) {
-        seen();
-        self.0.store(value, order);
-    }
-    fn swap(&self, value: u32, order: Ordering) -> u32 {
-        seen();
-        self.0.swap(value, order)
-    }
-    fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
-        seen();
-        self.0.fetch_add(value, order)
-    }
-    fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
-        seen();
-        self.0.fetch_sub(value, order)
-    }
-    fn fetch_or(&self, value: u32, order: Ordering) -> u32 {
-        seen();
-        self.0.fetch_or(value, order)
-    }
-    fn fetch_and(&self, value: u32, order: Ordering) -> u32 {
-        seen();
-        self.0.fetch_and(value, order)
-    }
-    fn compare_exchange(&self, c: u32, n: u32, s: Ordering, f: Ordering) -> Result<u32, u32> {
-        seen();
-        self.0.compare_exchange(c, n, s, f)
-    }
-}
-
-impl Monitor for Word {
-    fn new(value: u32) -> Self {
-        Self(AtomicU32::new(value))
-    }
-    fn update<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
-        seen();
-        let (new, result) = change(self.0.load(Ordering::SeqCst));
-        self.0.store(new, Ordering::SeqCst);
-        result
-    }
-    fn update_quietly<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
-        let (new, result) = change(self.0.load(Ordering::SeqCst));
-        self.0.store(new, Ordering::SeqCst);
-        result
-    }
-    fn read(&self) -> u32 {
-        seen();
-        self.0.load(Ordering::SeqCst)
-    }
-    fn wait(&self, mut until: impl FnMut(u32) -> bool) -> bool {
-        seen();
-        until(self.0.load(Ordering::SeqCst))
-    }
-}
-
-impl Synchronisation for Counting {
-    type U32 = Word;
-    type Monitor = Word;
-    type Array<T: Send + Sync> = Vec<T>;
-    const LEDGER: bool = true;
-    const STEPWISE: bool = true;
-    const WEAK_MEMORY: bool = false;
-    fn fence() {}
-}
-
 fn count(what: &str, most: u32, run: impl FnOnce()) {
     SEEN.with(|seen| seen.set(0));
+    hooked::hook(seen);
     run();
     let found = SEEN.with(Cell::get);
     println!("{found:5} (at most {most}) {what}");
@@ -119,7 +44,7 @@ fn paths_are_short_enough_to_enumerate() {
         start: page,
         end: 2 * page,
     };
-    let m = Box::new(Machine::<Counting>::new(&CONFIG).unwrap());
+    let m = Box::new(Machine::<Hooked>::new(&CONFIG).unwrap());
     m.populate(MmId(0), 1, Populate::Written(7));
     let cpu = m.cpu(ActorId(1));
     let dev = m.cpu(ActorId(0)).device(DeviceId(0), MmId(0));

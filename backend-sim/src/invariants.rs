@@ -383,15 +383,10 @@ impl<S: Synchronisation> Cpu<'_, S> {
         if !matches!(frame.identity(), Identity::Anon(_)) {
             return;
         }
-        let forking = self
-            .m
-            .ledger
-            .lock()
-            .doing
-            .iter()
-            .any(|doing| doing.forking.is_some());
         let places = self.sharers(page);
-        if places > 1 && !forking {
+        // The two of a fork that is under way: the parent may write through a TLB that is not flushed yet.
+        let by_fork = places == 2 && self.being_forked(page);
+        if places > 1 && !by_fork {
             self.disagree(
                 Invariant::Cow,
                 Some(page),
@@ -400,6 +395,18 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 places,
             );
         }
+    }
+
+    /// Is `page` shared by a fork that is under way, at a page of parent and child?
+    fn being_forked(&self, page: Pfn) -> bool {
+        let books = self.m.ledger.lock();
+        let mut forks = books.doing.iter().filter_map(|doing| doing.forking);
+        forks.any(|(parent, child)| {
+            (0..books.mm_pages).any(|vpn| {
+                let stands = |mm| books.standing(mm, vpn).named() == Some(page);
+                stands(parent) && stands(child)
+            })
+        })
     }
 
     /// In how many places a page stands as private memory.

@@ -294,6 +294,10 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             }
             vpn = end;
         }
+        // Before `tlb_finish_mmu()`: who begins to read now finds empty entries.
+        if notify {
+            self.invalidate_end(mm, first, until, event, None);
+        }
         // `tlb_finish_mmu()`.
         let early = self.m.bug(Bug::FreeBeforeFlush);
         if early {
@@ -309,9 +313,6 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
         if !early {
             self.release_gathered(&gather);
-        }
-        if notify {
-            self.invalidate_end(mm, first, until, event, None);
         }
     }
 

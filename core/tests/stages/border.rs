@@ -654,6 +654,7 @@ fn every_error_says_what_is_wrong() {
         (Error::ReversedRange, &["before"]),
         (Error::OutsideVma, &["within"]),
         (Error::Stage, &["stage"]),
+        (Error::OtherRules, &["another policy"]),
         (Error::Stale, &["changed"]),
     ];
     let mut said = Vec::new();

@@ -687,6 +687,122 @@ fn grant_what_is_not_pinned() {
 }
 
 #[test]
+fn grant_anywhere_in_the_page() {
+    fn body<P: Policy, S: Shape>() {
+        let (m, mut dev) = one_pin::<P, S>();
+        m.with(|s| s.ptes.swap(0, 2));
+        dev.table.clear();
+        let mut ops = m.traced();
+        for addr in [at(2), at(2) + 1, at(2) + 0xfff] {
+            let granted = pin::grant::<P, S, _, _>(&mut ops, &mut dev, VMA, addr, Access::Read);
+            assert_eq!(granted, Grant::Granted);
+            assert_eq!(dev.table, [(at(2), p('A'), Access::Read)]);
+        }
+        // The area ends before its end, and nothing is asked about what is outside.
+        forget_calls();
+        for addr in [
+            at(0) - 1,
+            at(0) - 4096,
+            at(PAGES),
+            at(PAGES) + 5,
+            0,
+            usize::MAX,
+        ] {
+            let granted = pin::grant::<P, S, _, _>(&mut ops, &mut dev, VMA, addr, Access::Read);
+            assert_eq!(granted, Grant::NotPinned);
+            expect("");
+        }
+        for (from, to) in [(2, 7), (7, 0)] {
+            m.with(|s| s.ptes.swap(from, to));
+            let granted = pin::grant::<P, S, _, _>(&mut ops, &mut dev, VMA, at(to), Access::Read);
+            assert_eq!(granted, Grant::Granted);
+        }
+    }
+    all!(body);
+}
+
+#[test]
+fn grant_needs_the_record() {
+    // The driver's memory of the pair is not enough where there is a record; as posted there is none.
+    fn body<P: Policy, S: Shape>() {
+        let record = |owner, device: Option<Pfn>| Some(PinRecord { owner, device });
+        for wrong in [
+            None,
+            record(OTHER, Some(p('a'))),
+            record(OWN, Some(p('b'))),
+            record(OWN, None),
+        ] {
+            let (m, mut dev) = one_pin::<P, S>();
+            dev.table.clear();
+            m.with(|s| s[p('A')].record = wrong);
+            let before = m.state();
+            let mut ops = m.traced();
+            let granted = pin::grant::<P, S, _, _>(&mut ops, &mut dev, VMA, at(0), Access::Write);
+            if is_hardened::<P>() {
+                assert_eq!(granted, Grant::NotPinned);
+                expect(&format!("{STANDING}; pte_unlock 0"));
+                assert_eq!(dev.table, []);
+            } else {
+                assert_eq!(granted, Grant::Granted);
+            }
+            assert_eq!(m.state(), before);
+        }
+    }
+    all!(body);
+}
+
+#[test]
+fn give_back_only_what_is_held() {
+    // Behind the word that was refused there may be others as bad, which the border never saw.
+    fn body<P: Policy, S: Shape>() {
+        type Arrange = fn(&mut State);
+        let cases: [(Pfn, Arrange, bool); 5] = [
+            (Pfn(1 << 20), |_| (), false),
+            (p('e'), |_| (), false),
+            (
+                p('e'),
+                |s| {
+                    s.alloc(p('e'));
+                    s[p('e')].locked = false;
+                },
+                false,
+            ),
+            // Free, and somebody has it locked.
+            (p('e'), |s| s[p('e')].locked = true, false),
+            (p('e'), |s| s.alloc(p('e')), true),
+        ];
+        for (page, arrange, given) in cases {
+            let (m, mut dev) = three::<S>();
+            m.with(arrange);
+            let before = present_only(&m);
+            dev.free = vec![page, p('b'), p('n')];
+            dev.careless = vec![page];
+            let (result, _) = acquire::<P, S>(&m, &mut dev, 3);
+            let error = Error::Destination {
+                index: 0,
+                page: p('n'),
+                error: DestinationError::ForeignDevice,
+            };
+            assert_eq!(result, Err(error));
+            let mut freed = vec![p('n'), p('b')];
+            freed.extend(given.then_some(page));
+            assert_eq!(m.state().freed, freed);
+            m.with(|s| {
+                s.settle();
+                s.freed.clear();
+            });
+            let mut state = present_only(&m);
+            if given {
+                assert!(!state[page].locked);
+                state[page] = before[page].clone();
+            }
+            assert_eq!(state, before);
+        }
+    }
+    hardened!(body);
+}
+
+#[test]
 fn grant_later() {
     fn body<P: Policy, S: Shape>() {
         let first = format!("{STANDING}; get_page a; pte_unlock 0");

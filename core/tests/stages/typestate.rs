@@ -324,6 +324,45 @@ fn handed_back_twice() {
     all!(body);
 }
 
+#[test]
+fn good_for_one_call() {
+    fn body<P: Policy, S: Shape>() {
+        let m = two::<S>();
+        let (mut src, mut dst) = ([NONE; 2], [NO; 2]);
+        let mut raw = set_up::<P, S>(&m, &mut src, &mut dst).into_raw();
+        // Zero stands for none: what was never set up is taken for no rules.
+        let rules = 1 + u32::from(is_hardened::<P>()) + 2 * u32::from(modern::<S>());
+        assert_eq!(raw.rules, rules);
+        // Refused, it is as it was.
+        let good = raw.clone();
+        type Refused<'a, P, S> = Result<Migration<'a, Traced, P, S, Moved>, Error>;
+        let refused: Refused<'_, P, S> =
+            Migration::from_raw(m.traced(), &mut raw, &mut src, &mut dst);
+        assert_eq!(refused.err(), Some(Error::Stage));
+        let refused: Result<Setup<'_, P, S>, _> =
+            Migration::from_raw(m.traced(), &mut raw, &mut src[1..], &mut dst);
+        assert!(matches!(refused.err(), Some(Error::Length { .. })));
+        assert_eq!(raw, good);
+        // Taken up, it is done with.
+        let again: Result<Setup<'_, P, S>, _> =
+            Migration::from_raw(m.traced(), &mut raw, &mut src, &mut dst);
+        let next = again.unwrap().into_raw();
+        assert_eq!(raw.stage, RawStage::Done as u32);
+        assert_eq!(
+            RawMigration {
+                stage: 1,
+                ..raw.clone()
+            },
+            good
+        );
+        assert_eq!(next, good);
+        let twice: Result<Setup<'_, P, S>, _> =
+            Migration::from_raw(m.traced(), &mut raw, &mut src, &mut dst);
+        assert_eq!(twice.err(), Some(Error::Stage));
+    }
+    all!(body);
+}
+
 /// Each policy on each shape takes up its own only.
 #[test]
 fn set_up_under_other_rules() {

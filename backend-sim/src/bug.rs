@@ -46,7 +46,7 @@ bugs! {
     UnmapKeepsRmap "unmap-keeps-rmap" => Map,
     /// `copy_present_pte()` leaves out `page_dup_rmap()`.
     ForkWithoutRmap "fork-without-rmap" => Map,
-    /// `migrate_page_move_mapping()` copies the wrong `index`.
+    /// `page_add_new_anon_rmap()` sets the wrong `index`.
     WrongIndex "wrong-index" => Rmap,
     /// `dup_mmap()` does not link the child's vma into the parent's `anon_vma` (`anon_vma_fork()`).
     ForkWithoutAnonVma "fork-without-anon-vma" => Rmap,
@@ -58,7 +58,7 @@ bugs! {
     GupWithoutRecheck "gup-without-recheck" => Uaf,
     /// `release_pages()` at the end of an LRU drain drops each page twice.
     DrainPutsTwice "drain-puts-twice" => Uaf,
-    /// `__pagevec_lru_add_fn()` puts the page on the list without looking, and the batch keeps it.
+    /// `__pagevec_lru_add_fn()` puts the page on the list twice.
     LruAddedTwice "lru-added-twice" => Lru,
     /// `isolate_lru_page()` clears `PG_lru` and leaves the page on the list.
     IsolateKeepsListed "isolate-keeps-listed" => Lru,
@@ -94,11 +94,13 @@ bugs! {
     RestoreFirstOnly "restore-first-only" => Pte,
     /// `unlock_page()` comes before `remove_migration_ptes()`.
     UnlockBeforeRestore "unlock-before-restore" => Pte,
-    /// The driver counts one entry more than setup said.
+    /// The driver counts one entry more than setup said. (That core's own count can be wrong, and is noticed, is shown
+    /// by `AsPosted` in `collect-hole-anonymous-pin` and `border-src-stale`.)
     CountOneMore "count-one-more" => Count,
     /// The driver loses an entry that setup counted.
     CountOneLess "count-one-less" => Count,
-    /// The driver leaves a reserved bit in a source word.
+    /// The driver leaves a reserved bit in a source word. (Words that core itself makes of wrong ones are noticed under
+    /// `AsPosted` in `border-src-reserved-bit` and its neighbours.)
     ReservedBit "reserved-bit" => Word,
     /// The driver sees a pfn in a word without VALID.
     PfnWithoutValid "pfn-without-valid" => Word,
@@ -106,7 +108,7 @@ bugs! {
     FaultWithoutCharge "fault-without-charge" => Charge,
     /// `mem_cgroup_migrate()` is left out.
     MigrateWithoutCharge "migrate-without-charge" => Charge,
-    /// `unlock_page()` does not wake who waits (they never look again).
+    /// `unlock_page()` is left out, so that who waits for the page waits for ever.
     UnlockPageForgotten "unlock-page-forgotten" => Live,
     /// `migrate_to_ram()` returns 0 and leaves the entry as it was.
     FaultWithoutProgress "fault-without-progress" => Live,

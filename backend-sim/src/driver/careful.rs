@@ -5,6 +5,7 @@ use crate::cpu::{addr_of, ready, vpn_of, Progress, WaitFor};
 use crate::device::Dev;
 use crate::driver::{with_rules, AcquireResult};
 use crate::event::Event;
+use crate::invariants::WordStage;
 use crate::mm::Vma;
 use crate::paths::fault::Faulted;
 use crate::sync::Synchronisation;
@@ -114,6 +115,10 @@ pub(crate) fn acquire<S: Synchronisation>(
             },
         )),
     };
+    // What setup said is not seen here; what a driver reads afterwards is. A refused call leaves its own words.
+    if result.is_ok() {
+        dev.cpu.check_words(WordStage::Pages, &src[..pages]);
+    }
     if result.is_ok_and(|acquired: Acquired| acquired.granted < pages) {
         dev.cpu.event(Event::PinRefused);
     }

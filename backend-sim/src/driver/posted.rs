@@ -6,6 +6,7 @@ use crate::device::Dev;
 use crate::driver::{careful, with_rules, AcquireResult};
 use crate::entry::Entry;
 use crate::event::Event;
+use crate::invariants::WordStage;
 use crate::mm::Vma;
 use crate::paths::fault::Faulted;
 use crate::sync::Synchronisation;
@@ -122,6 +123,8 @@ impl<S: Synchronisation> Dev<'_, S> {
                 },
             )?;
             let word = migration.src().first().copied().unwrap_or_default();
+            self.cpu.check_count(migration.src(), migration.cpages());
+            self.cpu.check_word(WordStage::Setup, word);
             if word.migrating() {
                 if let Some(page) = dev.alloc_device_page() {
                     // At once, whatever it is.

@@ -26,6 +26,8 @@ pub enum Populate {
     /// Written, then the entry's accessed and dirty bits taken away, as an earlier migration leaves it; the page is
     /// dirty if the flag says so.
     Clean(u32, bool),
+    /// Written, then write-protected for userfaultfd and soft-dirty: the bits that migration carries over.
+    Marked(u32),
     /// A page of a file, read only so far.
     Read,
     /// The zero page.
@@ -87,6 +89,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 if dirty {
                     self.set_flag(page, PageFlags::DIRTY);
                 }
+                true
+            }),
+            Populate::Marked(word) => self.written(mm, vpn, word).is_some_and(|_| {
+                let marks = PteBits::SOFT_DIRTY | PteBits::UFFD_WP;
+                self.set_bits(mm, vpn, marks, PteBits::WRITE);
                 true
             }),
             Populate::Read | Populate::ZeroPage => {

@@ -51,8 +51,9 @@ impl<S: Synchronisation> Cpu<'_, S> {
             }
             vpn = end;
         }
-        self.flush_tlb(mm, first, until);
+        // The section is `change_pmd_range()`'s, the flush its caller's.
         self.invalidate_end(mm, first, until, NotifyEvent::ProtectionVma, None);
+        self.flush_tlb(mm, first, until);
     }
 
     /// `change_pte_range()`. Write permission is never given here: the next write faults and gets it.

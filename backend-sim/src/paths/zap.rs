@@ -1,7 +1,7 @@
 //! Taking memory away: `munmap()`, `MADV_DONTNEED`, exit, the OOM reaper (`zap_page_range()`).
 
 use crate::bug::Bug;
-use crate::config::{MmId, TABLE_PAGES};
+use crate::config::{MmId, VmaKind, TABLE_PAGES};
 use crate::cpu::{ready, vpn_of, Cpu, Progress};
 use crate::entry::{Entry, Pmd};
 use crate::event::Event;
@@ -94,26 +94,35 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         let Entry::Page(page, bits) = self.read_entry(mm, vpn) else {
             return;
         };
-        let plain = !self.test_flag(page, PageFlags::HEAD | PageFlags::TAIL);
-        if !plain || self.mapcount(page) != 1 || !self.trylock(page) {
+        if self.test_flag(page, PageFlags::HEAD | PageFlags::TAIL) {
             return;
         }
-        let cached = self.test_flag(page, PageFlags::SWAPCACHE);
-        // `mark_page_lazyfree()` only takes pages on the list (by way of another batch, which is left out here).
-        if self.test_flag(page, PageFlags::LRU) && (!cached || self.try_to_free_swap(page)) {
-            self.clear_flag(page, PageFlags::DIRTY);
-            if bits.intersects(PteBits::DIRTY | PteBits::YOUNG) {
-                let old = self.clear_entry(mm, vpn);
-                self.set_entry(
-                    mm,
-                    vpn,
-                    old.with_bits(old.bits() - PteBits::DIRTY - PteBits::YOUNG),
-                );
+        if self.test_flag(page, PageFlags::SWAPCACHE | PageFlags::DIRTY) {
+            // The lock is for the swap cache and the page's own dirty bit, and is gone before the entry changes.
+            if !self.trylock(page) {
+                return;
             }
+            let alone = self.mapcount(page) == 1;
+            let cached = self.test_flag(page, PageFlags::SWAPCACHE);
+            let clean = alone && (!cached || self.try_to_free_swap(page));
+            if clean {
+                self.clear_flag(page, PageFlags::DIRTY);
+            }
+            self.unlock(page);
+            if !clean {
+                return;
+            }
+        }
+        if bits.intersects(PteBits::DIRTY | PteBits::YOUNG) {
+            let old = self.clear_entry(mm, vpn);
+            let bits = old.bits() - PteBits::DIRTY - PteBits::YOUNG;
+            self.set_entry(mm, vpn, old.with_bits(bits));
+        }
+        // `mark_page_lazyfree()` only takes pages on the list (by way of another batch, which is left out here).
+        if self.test_flag(page, PageFlags::LRU) && !self.test_flag(page, PageFlags::SWAPCACHE) {
             self.clear_flag(page, PageFlags::SWAPBACKED);
             self.note_free(mm, vpn);
         }
-        self.unlock(page);
     }
 
     /// The OOM reaper: marks an address space unstable and zaps what is private in it, under `mmap_lock` for reading.
@@ -126,12 +135,14 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         ready!(self.mmap_read(mm));
         space.unstable.set(1);
         for area in &space.areas {
-            if area.used() && !area.shared() {
+            // `can_madv_lru_vma()`: not what is special, hugetlb or mapped without struct pages.
+            let ordinary = matches!(area.kind(), VmaKind::Anonymous | VmaKind::Private(..));
+            if area.used() && ordinary {
                 self.zap(
                     mm,
                     area.start.get() as usize,
                     area.end.get() as usize,
-                    NotifyEvent::Clear,
+                    NotifyEvent::Unmap,
                 );
             }
         }

@@ -108,13 +108,17 @@ pub fn word<S: Synchronisation>(machine: &Machine<S>, names: &mut Names, word: S
     text
 }
 
-fn bits(bits: PteBits) -> &'static str {
-    match (bits.contains(PteBits::WRITE), bits.contains(PteBits::DIRTY)) {
-        (true, true) => " write dirty",
-        (true, false) => " write",
-        (false, true) => " dirty",
-        (false, false) => "",
-    }
+/// The bits of an entry that do not come and go by themselves.
+const BITS: [(PteBits, &str); 4] = [
+    (PteBits::WRITE, " write"),
+    (PteBits::DIRTY, " dirty"),
+    (PteBits::SOFT_DIRTY, " soft-dirty"),
+    (PteBits::UFFD_WP, " uffd-wp"),
+];
+
+fn bits(bits: PteBits) -> String {
+    let set = BITS.into_iter().filter(|(bit, _)| bits.contains(*bit));
+    set.map(|(_, name)| name).collect()
 }
 
 /// An entry in words; none if it is empty.
@@ -128,11 +132,11 @@ fn entry<S: Synchronisation>(
         Entry::Page(pfn, flags) => (names.name(machine, pfn), "", flags),
         Entry::DevicePrivate(pfn, flags) => {
             let name = names.name(machine, pfn);
-            (name, " device-private", flags & PteBits::WRITE)
+            (name, " device-private", flags - PteBits::DIRTY)
         }
         Entry::Migration(pfn, flags) => {
             let name = names.name(machine, pfn);
-            (name, " migration", flags & PteBits::WRITE)
+            (name, " migration", flags - PteBits::DIRTY)
         }
         Entry::Zero(flags) => ("zero".to_owned(), "", flags),
         Entry::Special(flags) => ("special".to_owned(), "", flags),

@@ -11,6 +11,7 @@ use crate::invariants::WordStage;
 use crate::machine::Machine;
 use crate::paths::access::CpuOp;
 use crate::paths::gup::{GupFlags, GupRef};
+use crate::paths::populate::Populate;
 use crate::scenario::outcome::{self, Names};
 use crate::scenario::{By, Give, Scenario, Step};
 use crate::sync::Spin;
@@ -286,6 +287,7 @@ impl<'s> Runner<'s> {
             | Step::Compact(_)
             | Step::Writeback(..)
             | Step::Drain
+            | Step::HugeFault(_)
             | Step::LockPage(_)
             | Step::LockOriginal(_)
             | Step::UnlockPage
@@ -698,6 +700,12 @@ impl<'s> Runner<'s> {
             _ => None,
         };
         match (step, at) {
+            (Step::HugeFault(at), _) => {
+                let mm = cpu.mm().unwrap_or_default();
+                if !self.machine.populate(mm, at.into(), Populate::Huge(0)) {
+                    self.say(actor, format!("huge fault {at}: refused"));
+                }
+            }
             (Step::Drain, _) => cpu.lru_add_drain_all(),
             (Step::Writeback(file, page), _) => {
                 cpu.sync_file_page(file, page.into());

@@ -189,4 +189,6 @@ pub enum Step {
     GetPage(u16),
     /// Put it.
     PutPage,
+    /// A huge page comes to stand here, where no page table is: a fault or khugepaged.
+    HugeFault(u16),
 }

@@ -12,6 +12,7 @@ use crate::scenario::{By, Expect, Scenario, Step};
 use crate::violation::Invariant;
 
 pub(super) const ALL: &[Scenario] = &[
+    MARKED,
     HOLE_ANONYMOUS,
     HOLE_ANONYMOUS_PIN,
     HOLE_FILE,
@@ -742,5 +743,23 @@ const DIRTY_BIT_LAZY_FREE: Scenario = Scenario {
     ]),
     as_posted: Expect::Breaks(&[Invariant::Data]),
     events: &[Event::HardwareDirty, Event::ReclaimRefused, Event::Restore],
+    ..BASE
+};
+
+/// Soft-dirty and uffd-wp go to the migration entry and back.
+const MARKED: Scenario = Scenario {
+    name: "collect-marked",
+    about: "the soft-dirty and uffd-wp bits of an entry are carried over",
+    populate: &[(A, 1, Populate::Marked(7))],
+    steps: &[By(0, setup_out(1, 1)), ABANDON, By(1, Step::Read(1))],
+    hardened: Expect::Lines(&[
+        "0 setup: 1 of 1",
+        "  0: a1 VALID MIGRATE LOCKED",
+        "1 read 1: 7",
+        "at a1: a1 soft-dirty uffd-wp",
+        "page a1: count 1, mapped 1, on the LRU",
+    ]),
+    reorder: true,
+    events: &[Event::Restore],
     ..BASE
 };

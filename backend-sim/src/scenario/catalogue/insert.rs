@@ -13,6 +13,7 @@ pub(super) const ALL: &[Scenario] = &[
     SYSTEM_PAGE,
     REFUSED_FILE,
     REFUSED_FILLED,
+    REFUSED_HUGE,
     REFUSED_UNSTABLE,
     REFUSED_USERFAULTFD,
     REFUSED_TABLE,
@@ -193,6 +194,37 @@ const REFUSED_FILLED: Scenario = Scenario {
         "1 read 1: 9",
         "at a1: new0 write dirty",
         "page new0: count 1, mapped 1, on the LRU",
+    ]),
+    ..BASE
+};
+
+const REFUSED_HUGE: Scenario = Scenario {
+    name: "insert-refused-huge",
+    about: "a huge page comes to stand where there was no table",
+    steps: &[
+        By(0, setup_out(4, 1)),
+        By(0, Step::Provide),
+        By(1, Step::HugeFault(4)),
+        By(0, Step::Pages),
+        By(0, Step::Map),
+        By(0, Step::Finalize),
+        By(1, Step::Read(5)),
+    ],
+    hardened: Expect::Lines(&[
+        "0 setup: 1 of 1",
+        "  0: - MIGRATE",
+        "0 pages:",
+        "  0: -",
+        "0 map: 0",
+        "1 read 5: 1",
+        "at a4: new0 write dirty",
+        "at a5: new1 write dirty",
+        "at a6: new2 write dirty",
+        "at a7: new3 write dirty",
+        "page new0: count 1, mapped 1, on the LRU",
+        "page new1: count 1, mapped 1, on the LRU",
+        "page new2: count 1, mapped 1, on the LRU",
+        "page new3: count 1, mapped 1, on the LRU",
     ]),
     ..BASE
 };

@@ -21,6 +21,7 @@ pub(super) const ALL: &[Scenario] = &[
     LAZY_FREE,
     LAZY_FREE_DIRTY_ENTRY,
     MOVABLE,
+    MARKED,
 ];
 
 /// The whole life of one pin.
@@ -330,5 +331,26 @@ const MOVABLE: Scenario = Scenario {
         Event::FaultedBack,
         Event::Compacted,
     ],
+    ..BASE
+};
+
+/// There and back the bits are those of a device-private entry.
+const MARKED: Scenario = Scenario {
+    name: "pin-marked",
+    about: "soft-dirty and uffd-wp survive a pin and its end",
+    populate: &[(A, 1, Populate::Marked(7))],
+    steps: &[
+        By(0, acquire_to_read(1, 1)),
+        By(0, Step::DeviceRead(1)),
+        By(1, Step::Read(1)),
+    ],
+    hardened: Expect::Lines(&[
+        "0 acquire 1: 1 of 1",
+        "0 device read 1: 7",
+        "1 read 1: 7",
+        "at a1: a1 soft-dirty uffd-wp",
+        "page a1: count 1, mapped 1, on the LRU",
+    ]),
+    events: &[Event::FaultedBack],
     ..BASE
 };

@@ -11,6 +11,7 @@ use crate::scenario::{By, Expect, Scenario, Step};
 use crate::violation::Invariant;
 
 pub(super) const ALL: &[Scenario] = &[
+    MARKED,
     MAPPED_TWICE,
     MAPPED_TWICE_PIN,
     STILL_MAPPED,
@@ -261,5 +262,21 @@ const DIRTY_BIT: Scenario = Scenario {
         Event::Reclaimed,
         Event::Restore,
     ],
+    ..BASE
+};
+
+/// The same by way of the rmap: the page's lock is busy in collect and free in prepare.
+const MARKED: Scenario = Scenario {
+    name: "unmap-marked",
+    about: "the soft-dirty and uffd-wp bits of an entry are carried over by unmap too",
+    populate: &[(A, 1, Populate::Marked(7))],
+    steps: &[By(0, Step::Fail(1)), By(0, setup_out(1, 1)), ABANDON],
+    hardened: Expect::Lines(&[
+        "0 setup: 1 of 1",
+        "  0: a1 VALID MIGRATE LOCKED",
+        "at a1: a1 soft-dirty uffd-wp",
+        "page a1: count 1, mapped 1, on the LRU",
+    ]),
+    events: &[Event::Restore],
     ..BASE
 };

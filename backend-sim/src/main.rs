@@ -35,7 +35,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Select {
-    /// Only scenarios whose name contains this; may be given more than once.
+    /// Only the scenario of this name, or those whose names contain it; may be given more than once.
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
 }
@@ -68,6 +68,9 @@ enum Format {
     Jsonl,
 }
 
+/// Something else came than was expected, or nothing could be written.
+const FAILED: u8 = 1;
+
 /// Wrong usage; the message says what was expected.
 const USAGE: u8 = 2;
 
@@ -80,12 +83,52 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        // Whoever reads the other end of the pipe has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("migrate-pin: {error}");
-            ExitCode::from(USAGE)
+            let usage = error.kind() == io::ErrorKind::InvalidInput;
+            ExitCode::from(if usage { USAGE } else { FAILED })
         }
+    }
+}
+
+/// Standard output. If whoever reads the other end of a pipe has seen enough, nothing more is written, and the
+/// checks go on for the sake of the exit status.
+struct Output {
+    out: io::StdoutLock<'static>,
+    closed: bool,
+}
+
+impl Output {
+    fn new() -> Self {
+        Self {
+            out: io::stdout().lock(),
+            closed: false,
+        }
+    }
+
+    fn unless_closed(&mut self, result: io::Result<usize>, all: usize) -> io::Result<usize> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(all)
+            }
+            result => result,
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.closed {
+            return Ok(bytes.len());
+        }
+        let result = self.out.write(bytes);
+        self.unless_closed(result, bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.out.flush().map(|()| 0);
+        self.unless_closed(result, 0).map(|_| ())
     }
 }
 
@@ -103,20 +146,23 @@ fn selected(select: &Select) -> io::Result<Vec<&'static Scenario>> {
             ));
         }
     }
+    // A name that is one means that one, though others contain it.
+    let means =
+        |name: &str, scenario: &Scenario| match all.iter().any(|scenario| scenario.name == name) {
+            true => scenario.name == name,
+            false => scenario.name.contains(name),
+        };
     let wanted = |scenario: &&Scenario| {
-        let names = &select.scenario;
-        names.is_empty()
-            || names
-                .iter()
-                .any(|name| scenario.name.contains(name.as_str()))
+        let mut names = select.scenario.iter();
+        select.scenario.is_empty() || names.any(|name| means(name, scenario))
     };
-    Ok(all.into_iter().filter(wanted).collect())
+    Ok(all.iter().copied().filter(wanted).collect())
 }
 
 fn print_list(select: &Select) -> io::Result<ExitCode> {
     let scenarios = selected(select)?;
     let width = scenarios.iter().map(|s| s.name.len()).max().unwrap_or(0);
-    let mut out = io::stdout().lock();
+    let mut out = Output::new();
     for scenario in &scenarios {
         writeln!(out, "{:width$}  {}", scenario.name, scenario.about)?;
     }
@@ -205,7 +251,7 @@ fn run_check(options: &CheckOptions) -> io::Result<ExitCode> {
         PolicyArg::AsPosted => &[PolicyKind::AsPosted],
         PolicyArg::Both => &[PolicyKind::Hardened, PolicyKind::AsPosted],
     };
-    let mut out = io::stdout().lock();
+    let mut out = Output::new();
     let mut rows = Vec::new();
     let width = scenarios
         .iter()
@@ -230,8 +276,9 @@ fn run_check(options: &CheckOptions) -> io::Result<ExitCode> {
         print_findings(&mut out, &rows)?;
         print_sum(&mut out, &rows)?;
     }
+    out.flush()?;
     let failed = rows.iter().any(|row| row.verdict() == Verdict::Failed);
-    Ok(ExitCode::from(u8::from(failed)))
+    Ok(ExitCode::from(if failed { FAILED } else { 0 }))
 }
 
 fn print_head(out: &mut impl Write, width: usize) -> io::Result<()> {
@@ -345,32 +392,45 @@ struct JsonViolation {
     trace: Vec<String>,
 }
 
+/// The steps of a run, with the actor of each.
+fn trace(run: &Run) -> Vec<String> {
+    let steps = run.trace.iter();
+    steps
+        .map(|(actor, step)| format!("{actor} {step:?}"))
+        .collect()
+}
+
+/// The violations of a run, and which variation it was if it was not the scenario as written.
+fn json_violations<'r>(
+    run: &'r Run,
+    variation: &'r str,
+) -> impl Iterator<Item = JsonViolation> + 'r {
+    run.violations.iter().map(move |violation| JsonViolation {
+        invariant: violation.invariant.name().to_owned(),
+        message: match variation {
+            "" => violation.to_string(),
+            variation => format!("{variation}: {violation}"),
+        },
+        trace: trace(run),
+    })
+}
+
 fn print_json(out: &mut impl Write, row: &Row) -> io::Result<()> {
-    let failed = row.reports.iter().flat_map(|report| &report.failures);
-    let runs = row.broken().map(|(_, run)| run).into_iter();
     let mut violations = Vec::new();
-    for run in runs.chain(failed.clone().map(|failure| &failure.run)) {
-        let trace: Vec<_> = run
-            .trace
-            .iter()
-            .map(|(actor, step)| format!("{actor} {step:?}"))
-            .collect();
-        violations.extend(run.violations.iter().map(|violation| JsonViolation {
-            invariant: violation.invariant.name().to_owned(),
-            message: violation.to_string(),
-            trace: trace.clone(),
-        }));
+    if let Some((_, run)) = row.broken() {
+        violations.extend(json_violations(run, ""));
     }
-    // Something else than an invariant: a line that was not as expected, an event that was not reached.
-    violations.extend(
-        failed
-            .filter(|f| f.run.violations.is_empty())
-            .map(|failure| JsonViolation {
+    for failure in row.reports.iter().flat_map(|report| &report.failures) {
+        violations.extend(json_violations(&failure.run, &failure.variation));
+        // Something else than an invariant: a line that was not as expected, an event that was not reached.
+        if failure.run.violations.is_empty() {
+            violations.push(JsonViolation {
                 invariant: "EXPECTATION".to_owned(),
                 message: format!("{}: {}", failure.variation, failure.message),
-                trace: Vec::new(),
-            }),
-    );
+                trace: trace(&failure.run),
+            });
+        }
+    }
     let json = Json {
         schema: 1,
         policy: policy_name(row.policy),

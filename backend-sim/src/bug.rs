@@ -94,15 +94,15 @@ bugs! {
     RestoreFirstOnly "restore-first-only" => Pte,
     /// `unlock_page()` comes before `remove_migration_ptes()`.
     UnlockBeforeRestore "unlock-before-restore" => Pte,
-    /// The driver counts one entry more than setup said. (That core's own count can be wrong, and is noticed, is shown
+    /// What the driver sees of `cpages` is one more than setup counted. (That core's own count can be wrong, and is noticed, is shown
     /// by `AsPosted` in `collect-hole-anonymous-pin` and `border-src-stale`.)
     CountOneMore "count-one-more" => Count,
-    /// The driver loses an entry that setup counted.
+    /// What the driver sees of the words has one entry with MIGRATE less than setup counted.
     CountOneLess "count-one-less" => Count,
-    /// The driver leaves a reserved bit in a source word. (Words that core itself makes of wrong ones are noticed under
+    /// What the driver sees of a source word has the reserved bit. (Words that core itself makes of wrong ones are noticed under
     /// `AsPosted` in `border-src-reserved-bit` and its neighbours.)
     ReservedBit "reserved-bit" => Word,
-    /// The driver sees a pfn in a word without VALID.
+    /// What the driver sees of a source word is a pfn without VALID.
     PfnWithoutValid "pfn-without-valid" => Word,
     /// `do_anonymous_page()` leaves out `mem_cgroup_charge()`.
     FaultWithoutCharge "fault-without-charge" => Charge,

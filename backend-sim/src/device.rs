@@ -183,7 +183,7 @@ impl<'m, S: Synchronisation> Dev<'m, S> {
             DeviceOp::Store(value) => value,
             DeviceOp::Add(value) => old.wrapping_add(value),
         };
-        self.cpu.check_write(page);
+        self.cpu.check_write(page, false);
         frame.contents.set(new);
         self.cpu.note_write(self.mm, vpn, new);
         for known in device.table.lock().iter_mut() {

@@ -371,8 +371,9 @@ impl<S: Synchronisation> Cpu<'_, S> {
     // ---- COW --------------------------------------------------------------------------------------
 
     /// `page` is written: by how many places may it be read as private? Places are entries that map it or wait for it,
-    /// entries of the device page that stands for it, and swap entries of its slot.
-    pub(crate) fn check_write(&self, page: Pfn) {
+    /// entries of the device page that stands for it, and swap entries of its slot. Only a CPU may still write what a
+    /// fork is sharing: a device lost its mapping before the fork began.
+    pub(crate) fn check_write(&self, page: Pfn, by_cpu: bool) {
         if !S::LEDGER {
             return;
         }
@@ -385,7 +386,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
         let places = self.sharers(page);
         // The two of a fork that is under way: the parent may write through a TLB that is not flushed yet.
-        let by_fork = places == 2 && self.being_forked(page);
+        let by_fork = by_cpu && places == 2 && self.being_forked(page);
         if places > 1 && !by_fork {
             self.disagree(
                 Invariant::Cow,

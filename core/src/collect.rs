@@ -34,6 +34,14 @@ pub enum HoleWords {
 }
 
 /// `migrate_vma_collect_hole()` for one page.
+///
+/// ```
+/// use migrate_pin_core::collect::decide_hole;
+/// use migrate_pin_core::{AsPosted, Hardened, Rules, V5_11};
+/// // Anonymous memory with no page table, whose word has PIN: as posted it is counted, though nothing migrates.
+/// assert!(decide_hole(Rules::of::<AsPosted, V5_11>(), true, true).count);
+/// assert!(!decide_hole(Rules::of::<Hardened, V5_11>(), true, true).count);
+/// ```
 #[must_use]
 pub const fn decide_hole(rules: Rules, anonymous: bool, pin: bool) -> Hole {
     match (anonymous, pin) {

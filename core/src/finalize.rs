@@ -81,6 +81,18 @@ const fn release_source(rules: Rules, device: bool, pin: bool, moved: bool) -> R
 }
 
 /// The tests of `migrate_vma_finalize()`.
+///
+/// ```
+/// use migrate_pin_core::finalize::{decide_finalize, Finalize, FinalizeFacts, Release};
+/// use migrate_pin_core::{AsPosted, Hardened, Rules, V5_11};
+/// // The driver had no device page left: as posted, the pin stays for good.
+/// let facts = FinalizeFacts {
+///     src: Some(false), dst: None, same: false, migrating: false, pin: true, unpin: false,
+/// };
+/// let back = |source| Finalize::GoBack { destination: None, source };
+/// assert_eq!(decide_finalize(Rules::of::<AsPosted, V5_11>(), facts), back(Release::Keep));
+/// assert_eq!(decide_finalize(Rules::of::<Hardened, V5_11>(), facts), back(Release::Unpin));
+/// ```
 #[must_use]
 pub const fn decide_finalize(rules: Rules, facts: FinalizeFacts) -> Finalize {
     let drop = match facts.unpin && rules.keeps_refused_unpins() {

@@ -32,6 +32,17 @@ pub struct Unmap {
 }
 
 /// The tests that the patch put at the end of the first loop, in their order.
+///
+/// ```
+/// use migrate_pin_core::unmap::{decide_unmap, UnmapFacts};
+/// use migrate_pin_core::{AsPosted, Hardened, Rules, V5_11};
+/// // A page that could not be unmapped everywhere: as posted it is biased all the same, and restored.
+/// let facts = UnmapFacts { mapped: true, accounted: true, pin: true, maybe_pinned: false };
+/// let posted = decide_unmap(Rules::of::<AsPosted, V5_11>(), facts);
+/// assert!(!posted.migrate && posted.pin);
+/// let hardened = decide_unmap(Rules::of::<Hardened, V5_11>(), facts);
+/// assert!(!hardened.migrate && !hardened.pin);
+/// ```
 #[must_use]
 pub const fn decide_unmap(rules: Rules, facts: UnmapFacts) -> Unmap {
     let migrate =

@@ -265,7 +265,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             frame.contents.set(new);
             return old;
         }
-        self.check_write(page);
+        self.check_write(page, true);
         frame.contents.set(new);
         self.note_write(mm, vpn, new);
         old

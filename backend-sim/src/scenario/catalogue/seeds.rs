@@ -560,7 +560,7 @@ const COUNT_ONE_MORE: Seeded = seeded(
     Bug::CountOneMore,
     "cpages is not the number of entries with MIGRATE",
     Scenario {
-        about: "cpages is one too many, and a driver waits for a copy of a page that it never got",
+        about: "cpages, as the driver sees it, is one too many",
         steps: &[By(0, setup_pin(1, 1)), PROVIDE, PAGES, MAP, FINALIZE],
         events: &[Event::Pinned, Event::Acquired],
         ..OWN
@@ -571,7 +571,7 @@ const COUNT_ONE_LESS: Seeded = seeded(
     Bug::CountOneLess,
     "cpages is not the number of entries with MIGRATE",
     Scenario {
-        about: "an entry that was counted loses MIGRATE, and the driver copies one page too few",
+        about: "an entry that was counted has lost MIGRATE, as the driver sees it",
         steps: &[By(0, setup_out(1, 1)), PROVIDE, PAGES, MAP, FINALIZE],
         events: &[Event::MigratedToDevice],
         ..OWN
@@ -582,7 +582,7 @@ const RESERVED_BIT: Seeded = seeded(
     Bug::ReservedBit,
     "a source word has bits that its stage does not allow",
     Scenario {
-        about: "a word has a reserved bit, which means something to a driver of a later kernel",
+        about: "a source word, as the driver sees it, has the reserved bit",
         steps: &[By(0, setup_pin(1, 1)), PROVIDE, PAGES, MAP, FINALIZE],
         events: &[Event::Pinned, Event::Acquired],
         ..OWN
@@ -593,7 +593,7 @@ const PFN_WITHOUT_VALID: Seeded = seeded(
     Bug::PfnWithoutValid,
     "a source word has bits that its stage does not allow",
     Scenario {
-        about: "a word names a page and lacks VALID, and a driver clears the page without copying",
+        about: "a source word, as the driver sees it, has a pfn and not VALID",
         steps: &[By(0, setup_out(1, 1)), PROVIDE, PAGES, MAP, FINALIZE],
         events: &[Event::MigratedToDevice],
         ..OWN

@@ -160,12 +160,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             tail.set_identity(Identity::Anon(anon_vma));
             tail.index.set(frame.index.get() + index as u32);
             tail.reset_flags(copied);
-            tail.count.store(1, Ordering::Release);
-            let slot = self.slot();
-            self.book(part, |book| {
-                book.alive = true;
-                book.held[slot] = 1;
-            });
+            // A part is locked before anybody can get a reference on it: its flags are the head's, `PG_locked` with them.
             if !tail.lock.try_lock(self) {
                 self.violate(
                     crate::violation::Invariant::Lock,
@@ -173,6 +168,12 @@ impl<S: Synchronisation> Cpu<'_, S> {
                     "a part of a huge page is locked",
                 );
             }
+            tail.count.store(1, Ordering::Release);
+            let slot = self.slot();
+            self.book(part, |book| {
+                book.alive = true;
+                book.held[slot] = 1;
+            });
             self.split_charge(head, part);
             // `lru_add_page_tail()`: onto the list if the head is on it.
             if whole.listed > 0 {

@@ -300,6 +300,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
 
     /// Say what the actor is doing, for reports.
     pub(crate) fn at(&self, primitive: &'static str) {
+        S::at(primitive);
         if S::LEDGER {
             self.m.ledger.lock().doing[self.slot()].primitive = primitive;
         }

@@ -374,10 +374,12 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             return Progress::Done(Faulted::Again);
         }
         self.event(Event::MigrationWait);
+        let head = self.head(page);
         if self.m.shape == ShapeKind::V5_11 {
             // `put_and_wait_on_page_locked()`: the reference is there for a moment only, but it is there, and a
-            // migration that looks at the count meanwhile sees it.
-            let got = self.get_unless_zero(page);
+            // migration that looks at the count meanwhile sees it. A part of a huge page that is being split has no
+            // count of its own yet: nobody waits for it there, the access faults again.
+            let got = head == page && self.get_unless_zero(page);
             self.unlock_table(mm, spot.vpn);
             if !got {
                 return self.blocked(WaitFor::Others);
@@ -388,14 +390,14 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
                 return Progress::Done(Faulted::Again);
             }
         } else {
-            // `migration_entry_wait_on_locked()`: no reference.
-            let locked = self.frame(page).is_some_and(|frame| frame.lock.is_locked());
+            // `migration_entry_wait_on_locked()`: no reference, and the lock is the folio's.
+            let locked = self.frame(head).is_some_and(|frame| frame.lock.is_locked());
             self.unlock_table(mm, spot.vpn);
             if !locked {
                 return Progress::Done(Faulted::Again);
             }
         }
-        self.park(mm, page)
+        self.park(mm, head)
     }
 
     /// `do_swap_page()`, device-private: the driver's `migrate_to_ram`.

@@ -1,7 +1,7 @@
 //! References by `get_user_pages()` and `pin_user_pages()`, fast and slow (`mm/gup.c`).
 
 use crate::bug::Bug;
-use crate::config::MmId;
+use crate::config::{MmId, TABLE_PAGES};
 use crate::cpu::{ready, vpn_of, Cpu, Progress, WaitFor};
 use crate::entry::{Entry, Pmd};
 use crate::event::Event;
@@ -180,6 +180,35 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             Entry::Zero(_) if !flags.write => Some(None),
             _ => None,
         };
+        self.unlock_table(mm, vpn);
+        found
+    }
+
+    /// A reference on the page that an entry of this actor's address space names, or on the original that the device
+    /// page there stands for: taken under the PTL, as who handles a device-private fault takes it. What a migration
+    /// entry names may have no references just now, and then there is none.
+    pub(crate) fn follow_entry(&self, vpn: usize, original: bool) -> Option<Pfn> {
+        let mm = self.mm()?;
+        self.at("follow_page");
+        self.lock_table(mm, vpn);
+        let entry = match self.read_pmd(mm, vpn) {
+            Pmd::Huge(head, bits) => Entry::Page(Pfn(head.0 + vpn % TABLE_PAGES), bits),
+            _ => self.read_entry(mm, vpn),
+        };
+        let found = match (entry, original) {
+            (Entry::DevicePrivate(page, _), true) => self.read_book(page).original,
+            (_, true) => None,
+            (Entry::Page(page, _) | Entry::DevicePrivate(page, _), false) => Some(page),
+            (Entry::Migration(page, _), false) => {
+                let got = self.get_unless_zero(page);
+                self.unlock_table(mm, vpn);
+                return got.then_some(page);
+            }
+            _ => None,
+        };
+        if let Some(page) = found {
+            self.get(page);
+        }
         self.unlock_table(mm, vpn);
         found
     }

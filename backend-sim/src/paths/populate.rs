@@ -77,7 +77,7 @@ impl<S: Synchronisation> Machine<S> {
 }
 
 impl<S: Synchronisation> Cpu<'_, S> {
-    fn populate(&self, mm: MmId, vpn: usize, what: Populate) -> bool {
+    pub(crate) fn populate(&self, mm: MmId, vpn: usize, what: Populate) -> bool {
         match what {
             Populate::Written(word) => self.written(mm, vpn, word).is_some(),
             Populate::WrittenInBatch(word, actor) => {
@@ -269,6 +269,12 @@ impl<S: Synchronisation> Cpu<'_, S> {
             return false;
         };
         self.lock_table(mm, first);
+        // Only an empty entry of the upper level is filled: a table, once it is there, stays.
+        if self.read_pmd(mm, first) != Pmd::None {
+            self.unlock_table(mm, first);
+            self.put(head);
+            return false;
+        }
         self.add_rmap(head);
         let bits = PteBits::YOUNG | PteBits::DIRTY | PteBits::WRITE;
         table

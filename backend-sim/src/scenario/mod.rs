@@ -10,7 +10,9 @@
 
 pub mod catalogue;
 pub mod explore;
+mod glance;
 pub mod outcome;
+pub mod player;
 pub mod run;
 pub mod step;
 

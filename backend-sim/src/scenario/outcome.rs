@@ -43,14 +43,14 @@ impl Names {
         let mut names = Self::default();
         for mm in (0..mms).map(|mm| MmId(mm as u8)) {
             for page in 0..pages {
-                let Some(pfn) = machine.page_at(mm, page.into()) else {
+                let Some(pfn) = machine.glance_at(mm, page.into()) else {
                     continue;
                 };
-                let Some(state) = machine.page(pfn) else {
+                let Some(glance) = machine.glance(pfn) else {
                     continue;
                 };
-                let life = (pfn, state.lives);
-                if !is_device(&state) && !names.known.iter().any(|(known, _)| *known == life) {
+                let life = (pfn, glance.lives);
+                if !is_device(glance.zone) && !names.known.iter().any(|(known, _)| *known == life) {
                     names.known.push((life, format!("{}{page}", letter(mm))));
                 }
             }
@@ -58,17 +58,27 @@ impl Names {
         names
     }
 
+    /// The first name that was given to what is in a frame, if that was a page that was mapped from the start.
+    #[cfg(feature = "engines")]
+    pub(crate) fn first(&self, pfn: Pfn) -> Option<&str> {
+        let given = |name: &str| name.starts_with("dev") || name.starts_with("new");
+        let known = self.known.iter().find(|((known, _), _)| *known == pfn);
+        known
+            .map(|(_, name)| name.as_str())
+            .filter(|name| !given(name))
+    }
+
     /// The name of the page that is in this frame now; a new one if it has none. A frame that was freed and handed
     /// out again is another page.
     pub fn name<S: Synchronisation>(&mut self, machine: &Machine<S>, pfn: Pfn) -> String {
-        let Some(state) = machine.page(pfn) else {
+        let Some(glance) = machine.glance(pfn) else {
             return format!("pfn {pfn}");
         };
-        let life = (pfn, state.lives);
+        let life = (pfn, glance.lives);
         if let Some((_, name)) = self.known.iter().find(|(known, _)| *known == life) {
             return name.clone();
         }
-        let name = if is_device(&state) {
+        let name = if is_device(glance.zone) {
             self.devices += 1;
             format!("dev{}", self.devices - 1)
         } else {
@@ -80,8 +90,8 @@ impl Names {
     }
 }
 
-fn is_device(state: &PageState) -> bool {
-    matches!(state.zone, FrameZone::Device(_))
+fn is_device(zone: FrameZone) -> bool {
+    matches!(zone, FrameZone::Device(_))
 }
 
 /// The flags of a source word, by the names that the header gives them.
@@ -160,7 +170,7 @@ fn page_line(name: &str, state: &PageState) -> String {
         "page {name}: count {}, mapped {}",
         state.count, state.mapcount
     );
-    if !is_device(state) {
+    if !is_device(state.zone) {
         let _ = write!(line, ", {lru}");
     }
     if state.zone == FrameZone::Movable {

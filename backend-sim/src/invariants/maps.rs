@@ -1,0 +1,121 @@
+//! MAP, RMAP, PTE: entries agree with the pages that they name. What a new entry may not name is here too: a free page
+//! (UAF), and a page to which a device has atomic access (EXCL).
+
+use crate::config::MmId;
+use crate::cpu::Cpu;
+use crate::frame::{Identity, PageFlags};
+use crate::sync::Synchronisation;
+use crate::violation::Invariant;
+use migrate_pin_core::Pfn;
+
+impl<S: Synchronisation> Cpu<'_, S> {
+    /// The outermost PTL section of this actor ends: what was touched in it has to be in order.
+    pub(crate) fn settle(&self) {
+        let (pages, entries) = {
+            let mut books = self.m.ledger.lock();
+            let doing = &mut books.doing[self.slot()];
+            let pages = core::mem::take(&mut doing.pages);
+            let entries = core::mem::take(&mut doing.entries);
+            doing.cleared.clear();
+            for page in &pages {
+                if let Some(book) = books.page_mut(*page) {
+                    book.flux = book.flux.saturating_sub(1);
+                }
+            }
+            (pages, entries)
+        };
+        for page in pages {
+            self.check_mapcount(page);
+        }
+        for (mm, vpn) in entries {
+            self.check_rmap(mm, vpn.into());
+        }
+    }
+
+    /// MAP: no PTL section is changing who maps the page.
+    fn check_mapcount(&self, page: Pfn) {
+        let book = self.read_book(page);
+        if S::STEPWISE && book.flux == 0 && book.mapcount != i32::from(book.entries) {
+            self.disagree(
+                Invariant::Map,
+                Some(page),
+                "the map count is not the number of entries",
+                book.entries.into(),
+                book.mapcount as u32,
+            );
+        }
+    }
+
+    /// RMAP: would a walk from the page find this entry?
+    pub(crate) fn check_rmap(&self, mm: MmId, vpn: usize) {
+        let entry = self.m.ledger.lock().shadow(mm, vpn);
+        let Some(page) = entry.mapped() else {
+            return;
+        };
+        let head = self.head(page);
+        let (Some(frame), Some(space)) = (self.m.frame(head), self.space(mm)) else {
+            return;
+        };
+        let index = frame.index.get().wrapping_add((page.0 - head.0) as u32);
+        let found = space
+            .areas
+            .iter()
+            .filter(|area| area.used() && area.covers(vpn))
+            .any(|area| {
+                let linked = match frame.identity() {
+                    Identity::Anon(id) => area.linked.get() >> id & 1 != 0,
+                    Identity::File(file) => area.file() == Some(file),
+                    Identity::None => false,
+                };
+                linked && area.index_of(vpn) == index
+            });
+        // A page without identity was mapped by a driver (`vm_insert_page()`); anonymous memory always has one.
+        let nobodys = frame.identity() == Identity::None && !frame.test(PageFlags::SWAPBACKED);
+        if !found && !nobodys {
+            self.disagree_at(
+                Invariant::Rmap,
+                Some(page),
+                Some((mm, vpn)),
+                "an entry is not found from its page",
+                0,
+                0,
+            );
+        }
+    }
+
+    /// A page-table entry maps `page` now.
+    pub(crate) fn check_mapping(&self, page: Pfn, present: bool) {
+        let book = self.read_book(page);
+        if !self.read_book(self.head(page)).alive {
+            self.violate(Invariant::Uaf, Some(page), "a free page is mapped");
+        }
+        if present && self.is_device_page(page) {
+            self.violate(
+                Invariant::Uaf,
+                Some(page),
+                "device memory is mapped for a CPU",
+            );
+        }
+        if present && book.device_maps > 0 {
+            self.violate(
+                Invariant::Excl,
+                Some(page),
+                "a page is mapped for a CPU while a device has atomic access to it",
+            );
+        }
+    }
+
+    /// A page is about to be unlocked: whoever waits for its migration entries will not find them changed later.
+    pub(crate) fn check_unlock(&self, page: Pfn) {
+        let migration = self.read_book(page).migration;
+        if migration > 0 {
+            self.disagree(
+                Invariant::Pte,
+                Some(page),
+                "a page is unlocked that migration entries name",
+                0,
+                migration.into(),
+            );
+        }
+    }
+}

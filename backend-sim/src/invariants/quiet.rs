@@ -1,0 +1,422 @@
+//! Everything at once: REF, PIN, PAIR, UAF, MAP, RMAP, PTE, LRU, CHARGE, TLB, COW, DATA, LOCK and NOTIFY, when nobody
+//! runs, and what may be left when everybody has exited.
+
+use super::data::Place;
+use crate::config::{ActorId, MemcgId, MmId, TABLE_PAGES};
+use crate::cpu::Cpu;
+use crate::entry::{Entry, Pmd};
+use crate::frame::{Identity, FIRST_PFN};
+use crate::machine::{LruState, Machine};
+use crate::sync::{Atomic32, Synchronisation};
+use crate::violation::Invariant;
+use core::sync::atomic::Ordering;
+use migrate_pin_core::{Pfn, GUP_PIN_COUNTING_BIAS};
+
+impl<S: Synchronisation> Machine<S> {
+    /// Look at everything. Call it when no operation is under way, no migration is between its stages and nobody
+    /// keeps a reference; what is found is recorded like any other violation.
+    pub fn check_quiescent(&self) {
+        if !S::LEDGER {
+            return;
+        }
+        let cpu = self.cpu(ActorId(0));
+        cpu.at("when all is quiet");
+        self.quiet_locks(&cpu);
+        for page in self.pfns() {
+            self.quiet_page(&cpu, page);
+        }
+        self.quiet_pins(&cpu);
+        for (index, space) in self.mms.iter().enumerate() {
+            let mm = MmId(index as u8);
+            for vpn in 0..space.entries.len() {
+                self.quiet_entry(&cpu, mm, vpn);
+            }
+        }
+        self.quiet_tlbs(&cpu);
+        self.quiet_devices(&cpu);
+        self.quiet_charges(&cpu);
+        if !self.ledger.lock().sections.is_empty() {
+            cpu.violate(Invariant::Lock, None, "a notifier section is left open");
+        }
+    }
+
+    /// LOCK: all are free.
+    fn quiet_locks(&self, cpu: &Cpu<'_, S>) {
+        for page in self.pfns() {
+            if self
+                .frame(page)
+                .is_some_and(|frame| frame.lock.owner().is_some())
+            {
+                cpu.violate(Invariant::Lock, Some(page), "a page is left locked");
+            }
+        }
+        let mut held = self.lru_lock.owner().is_some()
+            || self.zone_lock.owner().is_some()
+            || self.pin_lock.owner().is_some()
+            || self.swap.lock.owner().is_some()
+            || self.swap.cache_lock.owner().is_some();
+        for space in &self.mms {
+            held |= !space.mmap_lock.is_free();
+            held |= space.tables.iter().any(|table| table.ptl.owner().is_some());
+        }
+        held |= self
+            .cpus
+            .iter()
+            .any(|cpu| cpu.lock.owner().is_some() || cpu.tlb.lock.owner().is_some());
+        held |= self.anon_vmas.iter().any(|anon| !anon.lock.is_free());
+        held |= self
+            .files
+            .iter()
+            .any(|file| file.i_pages.owner().is_some() || !file.i_mmap.is_free());
+        held |= self.devices.iter().any(|device| {
+            device.table_lock.owner().is_some() || device.pool_lock.owner().is_some()
+        });
+        if held {
+            cpu.violate(Invariant::Lock, None, "a lock is left taken");
+        }
+    }
+
+    /// REF, MAP, LRU, PIN, PAIR, PTE of one page.
+    fn quiet_page(&self, cpu: &Cpu<'_, S>, page: Pfn) {
+        let Some(frame) = self.frame(page) else {
+            return;
+        };
+        let book = cpu.read_book(page);
+        let some = Some(page);
+        let count = frame.count.load(Ordering::Relaxed);
+        let mapcount = frame.mapcount.load(Ordering::Relaxed);
+        if frame.head.get() != 0 && frame.head.get() as usize != page.0 {
+            return; // A tail page: its head is looked at.
+        }
+        if !book.alive {
+            if count != u32::from(book.base) {
+                cpu.disagree(
+                    Invariant::Ref,
+                    some,
+                    "a free page has references",
+                    book.base.into(),
+                    count,
+                );
+            }
+            return;
+        }
+        let pins = u32::from(book.pins) + u32::from(book.gup_pins);
+        if count / GUP_PIN_COUNTING_BIAS != pins {
+            cpu.disagree(
+                Invariant::Pin,
+                some,
+                "the bias of a page is not that of its pins",
+                pins,
+                count / GUP_PIN_COUNTING_BIAS,
+            );
+        } else if count != book.sum() {
+            cpu.disagree(
+                Invariant::Ref,
+                some,
+                "the reference count is not what its holders hold",
+                book.sum(),
+                count,
+            );
+        }
+        if book.gup > 0 || book.held.iter().any(|held| *held > 0) {
+            cpu.violate(Invariant::Ref, some, "a reference is never dropped");
+        }
+        if mapcount != u32::from(book.entries) {
+            cpu.disagree(
+                Invariant::Map,
+                some,
+                "the map count is not the number of entries",
+                book.entries.into(),
+                mapcount,
+            );
+        }
+        if book.migration > 0 {
+            cpu.violate(Invariant::Pte, some, "a migration entry is left");
+        }
+        if frame.device().is_some() {
+            if book.lru_state() != LruState::None {
+                cpu.violate(Invariant::Lru, some, "a device page is on the LRU");
+            }
+        } else if book.pins == 0 {
+            match book.lru_state() {
+                LruState::Listed | LruState::Batch => {}
+                LruState::Isolated => {
+                    cpu.violate(Invariant::Lru, some, "a page is left isolated");
+                }
+                LruState::None => {
+                    cpu.violate(Invariant::Lru, some, "a page in use is not on the LRU")
+                }
+                LruState::Confused => {
+                    cpu.violate(Invariant::Lru, some, "a page is on the LRU twice")
+                }
+            }
+        } else if book.lru_state() != LruState::Isolated {
+            cpu.violate(Invariant::Lru, some, "a pinned page is not isolated");
+        }
+        if book.gup_pins > 0 {
+            cpu.violate(Invariant::Pin, some, "a DMA pin is never dropped");
+        }
+        if book.pins > 0 {
+            let release = book
+                .stand_in
+                .is_some_and(|device| cpu.read_book(device).entries > 0);
+            if !release {
+                cpu.violate(
+                    Invariant::Pin,
+                    some,
+                    "a page is pinned and nothing will release it",
+                );
+            }
+            if book.pins > 1 {
+                cpu.violate(Invariant::Pin, some, "a page is pinned twice");
+            }
+        }
+        if let Some(original) = book.original {
+            let other = cpu.read_book(original);
+            if other.stand_in != Some(page) {
+                cpu.violate(
+                    Invariant::Pair,
+                    some,
+                    "a device page stands for a page that stands for another",
+                );
+            }
+            if other.pins == 0 {
+                cpu.violate(
+                    Invariant::Pair,
+                    some,
+                    "a device page stands for a page that is not pinned",
+                );
+            }
+        }
+    }
+
+    /// PIN: the records are those of the pins.
+    fn quiet_pins(&self, cpu: &Cpu<'_, S>) {
+        let pins = self.pins.lock().clone();
+        for (page, record) in &pins {
+            let book = cpu.read_book(*page);
+            if book.pins == 0 {
+                cpu.violate(
+                    Invariant::Pin,
+                    Some(*page),
+                    "a pin record is left of a page that is not pinned",
+                );
+            } else if record.device != book.stand_in {
+                cpu.violate(
+                    Invariant::Pair,
+                    Some(*page),
+                    "a pin record names another device page",
+                );
+            }
+        }
+    }
+
+    /// RMAP, COW, DATA of one entry.
+    fn quiet_entry(&self, cpu: &Cpu<'_, S>, mm: MmId, vpn: usize) {
+        let entry = self.entry(mm, vpn);
+        let Some(space) = self.mms.get(usize::from(mm.0)) else {
+            return;
+        };
+        if space.find(vpn).is_none() {
+            if entry != Entry::None {
+                cpu.violate(
+                    Invariant::Data,
+                    entry.named(),
+                    "an entry is left where there is no area",
+                );
+            }
+            return;
+        }
+        let huge = matches!(
+            space
+                .tables
+                .get(vpn / TABLE_PAGES)
+                .map(|t| Pmd::unpack(t.pmd.load(Ordering::Relaxed))),
+            Some(Pmd::Huge(..))
+        );
+        if !huge {
+            cpu.check_rmap(mm, vpn);
+        }
+        if let (Entry::Page(page, _), true) = (entry, entry.write()) {
+            let anonymous = self
+                .frame(cpu.head(page))
+                .is_some_and(|frame| matches!(frame.identity(), Identity::Anon(_)));
+            if anonymous && cpu.sharers(page) > 1 {
+                cpu.violate(Invariant::Cow, Some(page), "a shared page is writable");
+            }
+        }
+        let expected = cpu.expected(mm, vpn);
+        let found = match entry {
+            Entry::Page(page, _) => self.frame(page).map(|frame| frame.contents.get()),
+            Entry::Zero(_) => Some(0),
+            Entry::DevicePrivate(page, _) => {
+                let home = cpu.read_book(page).original.unwrap_or(page);
+                self.frame(home).map(|frame| frame.contents.get())
+            }
+            Entry::Swap(slot, _) => {
+                let cached = self
+                    .swap
+                    .cache
+                    .get(usize::from(slot))
+                    .map_or(0, crate::sync::Plain::get);
+                match self.frame(Pfn(cached as usize)) {
+                    Some(frame) => Some(frame.contents.get()),
+                    None => self
+                        .swap
+                        .disk
+                        .get(usize::from(slot))
+                        .map(crate::sync::Plain::get),
+                }
+            }
+            Entry::None => match cpu.place(mm, vpn) {
+                Place::Private => Some(0),
+                _ => None,
+            },
+            Entry::Special(_) | Entry::Migration(..) | Entry::Other => None,
+        };
+        if let Some(found) = found {
+            if found != expected {
+                cpu.disagree_at(
+                    Invariant::Data,
+                    entry.named(),
+                    Some((mm, vpn)),
+                    "memory does not hold the last write",
+                    expected,
+                    found,
+                );
+            }
+        }
+    }
+
+    /// TLB: nothing stale is left.
+    fn quiet_tlbs(&self, cpu: &Cpu<'_, S>) {
+        for (index, space) in self.mms.iter().enumerate() {
+            let mm = MmId(index as u8);
+            for vpn in 0..space.entries.len() {
+                let entry = self.entry(mm, vpn);
+                for other in &self.cpus {
+                    let Some(cached) = other.tlb.lookup(mm, vpn) else {
+                        continue;
+                    };
+                    let same = match (cached, entry) {
+                        (Entry::Page(a, _), Entry::Page(b, _)) => a == b,
+                        (Entry::Zero(_), Entry::Zero(_))
+                        | (Entry::Special(_), Entry::Special(_)) => true,
+                        _ => false,
+                    };
+                    if !same || (cached.write() && !entry.write()) {
+                        cpu.violate(Invariant::Tlb, cached.named(), "a stale TLB entry is left");
+                    }
+                }
+            }
+        }
+    }
+
+    /// NOTIFY, PAIR: what devices have mapped is what the CPU side grants them.
+    fn quiet_devices(&self, cpu: &Cpu<'_, S>) {
+        for device in &self.devices {
+            let table = device.table.lock().clone();
+            for mapping in &table {
+                let entry = self.entry(mapping.mm, mapping.vpn as usize);
+                let granted = match entry {
+                    Entry::DevicePrivate(page, _) => {
+                        let original = cpu.read_book(page).original;
+                        (page == mapping.page || original == Some(mapping.page))
+                            && (!mapping.write || entry.write())
+                    }
+                    _ => false,
+                };
+                if !granted {
+                    cpu.violate(
+                        Invariant::Notify,
+                        Some(mapping.page),
+                        "a device has a page mapped that the CPU side does not grant it",
+                    );
+                }
+                if !cpu.read_book(mapping.page).alive {
+                    cpu.violate(
+                        Invariant::Uaf,
+                        Some(mapping.page),
+                        "a device has a free page mapped",
+                    );
+                }
+            }
+        }
+    }
+
+    /// CHARGE: the counters are the number of charged pages, and what is mapped is charged.
+    fn quiet_charges(&self, cpu: &Cpu<'_, S>) {
+        for (index, counter) in self.memcgs.iter().enumerate() {
+            let memcg = MemcgId(index as u8);
+            let charged = self
+                .frames
+                .iter()
+                .filter(|frame| frame.memcg.get() == u32::from(memcg.0) + 1)
+                .count() as u32;
+            if charged != counter.get() {
+                cpu.disagree(
+                    Invariant::Charge,
+                    None,
+                    "a memory cgroup is charged for another number of pages than it has",
+                    charged,
+                    counter.get(),
+                );
+            }
+        }
+        for (index, frame) in self.frames.iter().enumerate() {
+            let page = Pfn(FIRST_PFN + index);
+            let book = cpu.read_book(page);
+            let tail = frame.head.get() != 0 && frame.head.get() as usize != page.0;
+            if book.alive && book.entries > 0 && !tail && frame.memcg.get() == 0 {
+                cpu.violate(
+                    Invariant::Charge,
+                    Some(page),
+                    "a mapped page is charged to nobody",
+                );
+            }
+        }
+    }
+}
+
+// ---- when everybody has exited -----------------------------------------------------------------------------
+
+impl<S: Synchronisation> Machine<S> {
+    /// REF, PIN, PAIR: when every process has exited, all that may be in use is what a cache holds. Whatever else there
+    /// is was lost: nobody will ever free it.
+    pub fn check_nothing_left(&self) {
+        if !S::LEDGER {
+            return;
+        }
+        let cpu = self.cpu(ActorId(0));
+        cpu.at("when all have exited");
+        cpu.lru_drain_all();
+        for page in self.pfns() {
+            let book = cpu.read_book(page);
+            let some = Some(page);
+            if book.pins > 0 {
+                cpu.violate(
+                    Invariant::Pin,
+                    some,
+                    "a page is left pinned, and nobody will release it",
+                );
+            }
+            if book.original.is_some() {
+                cpu.violate(
+                    Invariant::Pair,
+                    some,
+                    "a pair is left, and nobody will forget it",
+                );
+            }
+            if book.alive && book.cache == 0 {
+                cpu.violate(
+                    Invariant::Ref,
+                    some,
+                    "a page is left, and nobody will free it",
+                );
+            }
+        }
+        if !self.pins.lock().is_empty() {
+            cpu.violate(Invariant::Pin, None, "a pin record is left");
+        }
+    }
+}

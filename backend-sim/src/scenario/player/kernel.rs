@@ -1,0 +1,113 @@
+//! Steps of a process on its address space, and of the rest of the kernel.
+
+use super::{done, pages, Player};
+use crate::cpu::WaitFor;
+use crate::paths::populate::Populate;
+use crate::scenario::Step;
+use crate::sync::Synchronisation;
+use migrate_pin_core::MmOps;
+
+impl<S: Synchronisation> Player<'_, S> {
+    pub(super) fn space(&mut self, step: Step) -> Result<(), WaitFor> {
+        let cpu = self.cpu();
+        let refused = match step {
+            Step::Fork(child) => done(cpu.fork(child))?.err().map(|error| ("fork", error)),
+            Step::Munmap { at, pages: n } => {
+                let result = done(cpu.munmap(pages(at, n)))?;
+                result.err().map(|error| ("munmap", error))
+            }
+            Step::Mprotect {
+                at,
+                pages: n,
+                write,
+            } => {
+                let result = done(cpu.mprotect(pages(at, n), write))?;
+                result.err().map(|error| ("mprotect", error))
+            }
+            Step::DontNeed { at, pages: n } => {
+                let result = done(cpu.dontneed(pages(at, n)))?;
+                result.err().map(|error| ("madvise", error))
+            }
+            Step::Exit => {
+                done(cpu.exit())?;
+                None
+            }
+            Step::OomReap => {
+                done(cpu.oom_reap(cpu.mm().unwrap_or_default()))?;
+                None
+            }
+            _ => None,
+        };
+        if let Some((call, error)) = refused {
+            self.say(&format!("{call}: {error:?}"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn kernel(&mut self, step: Step) {
+        let mut cpu = self.cpu();
+        let at = match step {
+            Step::Reclaim(at) | Step::Compact(at) => {
+                self.original_at(at).or_else(|| self.page_at(at))
+            }
+            _ => None,
+        };
+        match (step, at) {
+            (Step::HugeFault(at), _) => {
+                let mm = cpu.mm().unwrap_or_default();
+                if !cpu.populate(mm, at.into(), Populate::Huge(0)) {
+                    self.say(&format!("huge fault {at}: refused"));
+                }
+            }
+            (Step::Drain, _) => cpu.lru_add_drain_all(),
+            (Step::Writeback(file, page), _) => {
+                cpu.sync_file_page(file, page.into());
+            }
+            (Step::Reclaim(at), Some(page)) if !cpu.reclaim(page) => {
+                self.say(&format!("reclaim {at}: refused"));
+            }
+            (Step::Compact(at), Some(page)) if cpu.compact(page).is_none() => {
+                self.say(&format!("compact {at}: refused"));
+            }
+            (Step::LockPage(at) | Step::LockOriginal(at), _) => {
+                // Who locks a page has a reference on it.
+                let original = matches!(step, Step::LockOriginal(_));
+                if let Some(page) = cpu.follow_entry(at.into(), original) {
+                    if cpu.trylock_page(page) {
+                        self.hands.locked = Some(page);
+                    } else {
+                        cpu.put_page(page);
+                    }
+                }
+            }
+            (Step::UnlockPage, _) => {
+                if let Some(page) = self.hands.locked.take() {
+                    cpu.unlock_page(page);
+                    cpu.put_page(page);
+                }
+            }
+            (Step::Isolate(at), _) => {
+                if let Some(page) = cpu.follow_entry(at.into(), false) {
+                    if cpu.isolate_lru_page(page) {
+                        self.hands.isolated = Some(page);
+                    }
+                    cpu.put_page(page);
+                }
+            }
+            (Step::Putback, _) => {
+                if let Some(page) = self.hands.isolated.take() {
+                    cpu.putback_lru_page(page);
+                }
+            }
+            (Step::GetPage(at), _) => {
+                self.hands.held = cpu.follow_entry(at.into(), false);
+            }
+            (Step::PutPage, _) => {
+                if let Some(page) = self.hands.held.take() {
+                    cpu.put_page(page);
+                }
+            }
+            _ => {}
+        }
+    }
+}

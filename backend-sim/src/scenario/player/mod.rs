@@ -1,0 +1,249 @@
+//! [`Player`]: what one actor of a scenario does with one step.
+//!
+//! The runner of [`run`](crate::scenario::run) has one for each actor and lets one step at a time be done; an engine
+//! has each in a thread of its own. So a player looks at the machine only as its actor does: what it does for the sake
+//! of a line it prints, or to find the page that a step means, an engine can't see.
+
+mod destinations;
+mod driver;
+mod kernel;
+
+use crate::config::ActorId;
+use crate::cpu::{addr_of, Cpu, Progress, WaitFor};
+use crate::device::{Dev, DeviceOp};
+use crate::driver::session::Session;
+use crate::machine::Machine;
+use crate::paths::access::CpuOp;
+use crate::paths::gup::{GupFlags, GupRef};
+use crate::scenario::outcome::Names;
+use crate::scenario::{Give, Step};
+use crate::sync::Synchronisation;
+use migrate_pin_core::ops::Range;
+use migrate_pin_core::{Error, Pfn};
+
+/// What an actor has in its hands between two steps.
+#[derive(Debug, Default)]
+pub struct Hands {
+    session: Option<Session>,
+    /// What [`Step::ProvideThis`] gave the session, until pages takes it.
+    given: Vec<Give>,
+    /// Pages has run.
+    moved: bool,
+    gup: Option<GupRef>,
+    locked: Option<Pfn>,
+    isolated: Option<Pfn>,
+    held: Option<Pfn>,
+}
+
+/// One actor of a scenario, with what it has in its hands between two steps.
+pub struct Player<'m, S: Synchronisation> {
+    machine: &'m Machine<S>,
+    /// The names that all players give; locked for a name or a line at a time, and never while the machine is acted on.
+    names: &'m spin::Mutex<Names>,
+    actor: u8,
+    hands: Hands,
+    lines: Vec<String>,
+    quiet: bool,
+}
+
+impl<'m, S: Synchronisation> Player<'m, S> {
+    /// A player with empty hands.
+    #[must_use]
+    pub fn new(machine: &'m Machine<S>, names: &'m spin::Mutex<Names>, actor: u8) -> Self {
+        Self::with(machine, names, actor, Hands::default())
+    }
+
+    /// A player who goes on with what another had in its hands: what is given is done before there are threads.
+    #[must_use]
+    pub fn with(
+        machine: &'m Machine<S>,
+        names: &'m spin::Mutex<Names>,
+        actor: u8,
+        hands: Hands,
+    ) -> Self {
+        Self {
+            machine,
+            names,
+            actor,
+            hands,
+            lines: Vec::new(),
+            quiet: false,
+        }
+    }
+
+    /// What the player has in its hands, for another to go on with.
+    #[must_use]
+    pub fn into_hands(self) -> Hands {
+        self.hands
+    }
+
+    /// Say nothing from here on, or speak again.
+    pub fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
+    }
+
+    /// What the player has said since the last call.
+    pub fn take_lines(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.lines)
+    }
+
+    /// Do `step`, to its end.
+    ///
+    /// [`Step::Fail`] arms the machine's one plan: fallible calls are counted from here on, whoever makes them. A
+    /// runner that has a plan of its own does this step itself.
+    ///
+    /// # Errors
+    /// What it has to wait for: it has done nothing that doing it again would not find.
+    pub fn step(&mut self, step: Step) -> Result<(), WaitFor> {
+        match step {
+            Step::Read(at) => self.access(at, CpuOp::Load, "read"),
+            Step::Write(at, value) => self.access(at, CpuOp::Store(value), "write"),
+            Step::Add(at, value) => self.access(at, CpuOp::Add(value), "add"),
+            Step::DeviceRead(at) => self.device_access(at, DeviceOp::Load, "read"),
+            Step::DeviceWrite(at, value) => self.device_access(at, DeviceOp::Store(value), "write"),
+            Step::DeviceAdd(at, value) => self.device_access(at, DeviceOp::Add(value), "add"),
+            Step::Gup { .. } | Step::GupWrite(_) | Step::GupPut => self.gup(step),
+            Step::Acquire { .. }
+            | Step::Grant { .. }
+            | Step::Revoke { .. }
+            | Step::ToDevice { .. } => self.drive(step),
+            Step::Setup { .. }
+            | Step::SetupRaw { .. }
+            | Step::Provide
+            | Step::ProvideThis(_)
+            | Step::Pages
+            | Step::Map
+            | Step::Finalize
+            | Step::Abandon => self.stage(step),
+            Step::Fail(nth) => {
+                self.machine.fault_plan().arm(0, nth);
+                Ok(())
+            }
+            Step::Fork(_)
+            | Step::Munmap { .. }
+            | Step::Mprotect { .. }
+            | Step::DontNeed { .. }
+            | Step::Exit
+            | Step::OomReap => self.space(step),
+            Step::Reclaim(_)
+            | Step::Compact(_)
+            | Step::Writeback(..)
+            | Step::Drain
+            | Step::HugeFault(_)
+            | Step::LockPage(_)
+            | Step::LockOriginal(_)
+            | Step::UnlockPage
+            | Step::Isolate(_)
+            | Step::Putback
+            | Step::GetPage(_)
+            | Step::PutPage => {
+                self.kernel(step);
+                Ok(())
+            }
+        }
+    }
+    fn access(&mut self, at: u16, op: CpuOp, verb: &str) -> Result<(), WaitFor> {
+        let result = done(self.cpu().access(addr_of(at.into()), op))?;
+        match (result, op) {
+            (Ok(_), CpuOp::Store(_)) => {}
+            (Ok(word), _) => self.say(&format!("{verb} {at}: {word}")),
+            (Err(error), _) => self.say(&format!("{verb} {at}: {error:?}")),
+        }
+        Ok(())
+    }
+
+    fn device_access(&mut self, at: u16, op: DeviceOp, verb: &str) -> Result<(), WaitFor> {
+        let dev = self.driver();
+        let result = dev.and_then(|dev| dev.access(addr_of(at.into()), op));
+        match (result, op) {
+            (Some(_), DeviceOp::Store(_)) => {}
+            (Some(word), _) => self.say(&format!("device {verb} {at}: {word}")),
+            (None, _) => self.say(&format!("device {verb} {at}: no mapping")),
+        }
+        Ok(())
+    }
+
+    fn gup(&mut self, step: Step) -> Result<(), WaitFor> {
+        let cpu = self.cpu();
+        match (step, self.hands.gup) {
+            (Step::Gup { at, write, pin }, None) => {
+                let (addr, flags) = (addr_of(at.into()), GupFlags { write, pin });
+                // If it is tried again, then from the start: no lock is kept from the wait.
+                cpu.unpark();
+                let found = match cpu.gup_fast(addr, flags) {
+                    Some(reference) => Some(reference),
+                    None => done(cpu.gup_slow(addr, flags))?.ok(),
+                };
+                self.hands.gup = found;
+                if found.is_none() {
+                    self.say(&format!("gup {at}: refused"));
+                }
+            }
+            (Step::GupWrite(value), Some(reference)) => cpu.gup_write(&reference, value),
+            (Step::GupPut, Some(reference)) => {
+                cpu.gup_put(reference);
+                self.hands.gup = None;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    // ---- what the steps share -----------------------------------------------------------------------
+
+    fn cpu(&self) -> Cpu<'m, S> {
+        self.machine.cpu(ActorId(self.actor))
+    }
+
+    /// The device that the actor drives: of the mirror with its number, if that is of its address space, else
+    /// of the first that is.
+    fn driver(&self) -> Option<Dev<'m, S>> {
+        let cpu = self.cpu();
+        let mm = cpu.mm()?;
+        let mirrors = &self.machine.mirrors;
+        let own = mirrors
+            .get(usize::from(self.actor))
+            .filter(|mirror| mirror.mm == mm);
+        let mirror = own.or_else(|| mirrors.iter().find(|mirror| mirror.mm == mm))?;
+        Some(cpu.device(mirror.device, mm))
+    }
+
+    fn page_at(&self, at: u16) -> Option<Pfn> {
+        self.machine.glance_at(self.cpu().mm()?, at.into())
+    }
+
+    /// The page that the device page here stands for.
+    fn original_at(&self, at: u16) -> Option<Pfn> {
+        self.machine.glance(self.page_at(at)?)?.stands_for
+    }
+
+    /// What the page in this frame is called.
+    fn name(&self, page: Pfn) -> String {
+        self.names.lock().name(self.machine, page)
+    }
+
+    /// Add a line under the actor's number.
+    pub(crate) fn say(&mut self, text: &str) {
+        if !self.quiet {
+            self.lines.push(format!("{} {text}", self.actor));
+        }
+    }
+}
+
+fn pages(at: u16, count: u16) -> Range {
+    Range {
+        start: addr_of(at.into()),
+        end: addr_of(usize::from(at) + usize::from(count)),
+    }
+}
+
+fn done<T>(progress: Progress<T>) -> Result<T, WaitFor> {
+    match progress {
+        Progress::Done(result) => Ok(result),
+        Progress::Blocked(wait) => Err(wait),
+    }
+}
+
+fn refused(call: &str, error: Error) -> String {
+    format!("{call}: refused, errno {}: {error}", error.errno())
+}

@@ -37,6 +37,8 @@ pub mod config;
 pub mod cpu;
 pub mod device;
 pub mod driver;
+#[cfg(feature = "engines")]
+pub mod engine;
 pub mod entry;
 pub mod event;
 pub mod frame;
@@ -51,6 +53,8 @@ mod notifier;
 pub mod ops;
 mod pageref;
 pub mod paths;
+#[cfg(feature = "engines")]
+pub mod race;
 mod rmap;
 #[cfg(feature = "std")]
 pub mod scenario;

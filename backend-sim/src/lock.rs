@@ -77,6 +77,12 @@ impl<S: Synchronisation> Lock<S> {
         self.name
     }
 
+    /// What an engine sees of it.
+    #[cfg(feature = "engines")]
+    pub(crate) fn monitor(&self) -> &S::Monitor {
+        &self.state
+    }
+
     /// Does anybody hold it? An engine doesn't see this.
     pub fn owner(&self) -> Option<u8> {
         match self.owner.get() {
@@ -189,6 +195,12 @@ impl<S: Synchronisation> RwLock<S> {
     /// What it stands for.
     pub fn name(&self) -> LockName {
         self.name
+    }
+
+    /// What an engine sees of it.
+    #[cfg(feature = "engines")]
+    pub(crate) fn monitor(&self) -> &S::Monitor {
+        &self.state
     }
 
     /// Is it free? An engine doesn't see this.

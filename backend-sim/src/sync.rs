@@ -90,6 +90,8 @@ pub trait Synchronisation: Copy + Send + Sync + 'static {
     const RMW_IS_FULL: bool = false;
     /// `smp_mb()`.
     fn fence();
+    /// The actor that runs enters a primitive or a path of the kernel: for an engine that records what is done.
+    fn at(_primitive: &'static str) {}
 }
 
 /// `atomic_*_return()` and the other value-returning read-modify-writes of the kernel are full barriers.

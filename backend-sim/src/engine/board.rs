@@ -1,0 +1,378 @@
+//! The board: who of an execution's actors can run, and who runs next.
+//!
+//! Shuttle gives us coroutines and its schedulers; the machine's waiting is our own. An actor that finds a lock taken
+//! writes on the board what it waits for, and whoever changes that wipes it off: so no schedule is explored in which
+//! somebody looks at a lock again that nobody touched, and who waits for ever is told apart from who is slow.
+//!
+//! One board an OS thread: actors are coroutines on it. While no actors race (the machine is set up, or looked at when
+//! all is quiet) nothing is a switch.
+
+use crate::config::MAX_ACTORS;
+use crate::engine::exhaustive::Search;
+use std::cell::RefCell;
+
+/// An execution with more visible operations is taken for one that never ends.
+pub const MAX_OPERATIONS: usize = 50_000;
+
+/// A set of actors, a bit each.
+pub(crate) type Actors = u8;
+
+/// What an actor is up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// It can run.
+    Ready,
+    /// It waits for the monitor at this address to change.
+    Waiting(usize),
+    /// It asked to be run again when another has.
+    Yielded,
+    /// It is done, or there is no such actor.
+    Done,
+}
+
+/// Who decides what is next.
+#[derive(Debug)]
+pub(crate) enum Chooser {
+    /// Our own depth-first search.
+    Search(Search),
+    /// A scheduler of shuttle's, asked by [`Outside`](crate::engine::outside::Outside).
+    Outside,
+    /// A schedule that is repeated.
+    Script {
+        /// Who was chosen at each decision.
+        actors: Vec<u8>,
+        /// How many have been made.
+        next: usize,
+        /// The first at which the script named nobody, or somebody who could not run.
+        off: Option<usize>,
+    },
+}
+
+/// A visible operation as it is recorded when a schedule is repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Who.
+    pub actor: u8,
+    /// In which primitive or path of the kernel.
+    pub primitive: &'static str,
+    /// On what: the address of the word or the monitor.
+    pub object: usize,
+    /// What was done.
+    pub verb: &'static str,
+    /// What stood there before, and after.
+    pub values: (u32, u32),
+    /// Which step of the actor it belongs to, from 0.
+    pub step: u16,
+}
+
+/// What the operations of an execution came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// Visible operations of all actors while they raced.
+    pub(crate) operations: usize,
+    /// Who was chosen at each decision.
+    pub(crate) schedule: Vec<u8>,
+    /// The operations themselves, if asked for.
+    pub(crate) trace: Vec<Operation>,
+    /// It did not end by itself.
+    pub(crate) endless: bool,
+}
+
+/// The board.
+#[derive(Debug)]
+pub(crate) struct Board {
+    racing: bool,
+    actors: usize,
+    /// Who runs; none before the first.
+    current: Option<u8>,
+    /// Decided, but not yet switched to.
+    next: Option<u8>,
+    status: [Status; MAX_ACTORS],
+    deadlock: bool,
+    pub(crate) chooser: Chooser,
+    record: bool,
+    primitive: [&'static str; MAX_ACTORS],
+    step: [u16; MAX_ACTORS],
+    tally: Tally,
+}
+
+thread_local!(static BOARD: RefCell<Board> = const { RefCell::new(Board::NEW) });
+
+/// Do something with this thread's board.
+pub(crate) fn board<R>(f: impl FnOnce(&mut Board) -> R) -> R {
+    BOARD.with(|board| f(&mut board.borrow_mut()))
+}
+
+/// What an operation is to do about switching.
+enum Switch {
+    /// Go on.
+    Stay,
+    /// Let shuttle switch.
+    Leave,
+}
+
+impl Board {
+    const NEW: Self = Self {
+        racing: false,
+        actors: 0,
+        current: None,
+        next: None,
+        status: [Status::Done; MAX_ACTORS],
+        deadlock: false,
+        chooser: Chooser::Outside,
+        record: false,
+        primitive: [""; MAX_ACTORS],
+        step: [0; MAX_ACTORS],
+        tally: Tally {
+            operations: 0,
+            schedule: Vec::new(),
+            trace: Vec::new(),
+            endless: false,
+        },
+    };
+
+    /// A new execution: nobody races yet.
+    pub(crate) fn reset(&mut self, record: bool) {
+        let chooser = std::mem::replace(&mut self.chooser, Chooser::Outside);
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.schedule.clear();
+        tally.trace.clear();
+        (tally.operations, tally.endless) = (0, false);
+        *self = Self {
+            chooser,
+            record,
+            tally,
+            ..Self::NEW
+        };
+    }
+
+    /// The actors are there, and begin.
+    pub(crate) fn race(&mut self, actors: usize) {
+        self.actors = actors.min(MAX_ACTORS);
+        self.status[..self.actors].fill(Status::Ready);
+        self.racing = actors > 0;
+        (self.current, self.next) = (None, None);
+    }
+
+    /// What came of the execution.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Are there actors that race?
+    pub(crate) fn racing(&self) -> bool {
+        self.racing
+    }
+
+    /// The place in the lists of the actor that runs.
+    fn slot(&self) -> usize {
+        usize::from(self.current.unwrap_or(0)) % MAX_ACTORS
+    }
+
+    fn ready(&self) -> Actors {
+        let ready = |(_, status): &(usize, &Status)| **status == Status::Ready;
+        let all = self.status[..self.actors].iter().enumerate();
+        all.filter(ready)
+            .fold(0, |set, (actor, _)| set | 1 << actor)
+    }
+
+    /// Who could run next; if nobody could, who yielded may look again, and if nobody did, all who wait are told that
+    /// they wait for ever. Empty only when all are done.
+    pub(crate) fn candidates(&mut self) -> Actors {
+        let ready = self.ready();
+        if ready != 0 {
+            return ready;
+        }
+        for status in &mut self.status[..self.actors] {
+            if *status == Status::Yielded {
+                *status = Status::Ready;
+            }
+        }
+        let ready = self.ready();
+        if ready != 0 {
+            return ready;
+        }
+        for status in &mut self.status[..self.actors] {
+            if let Status::Waiting(_) = status {
+                *status = Status::Ready;
+                self.deadlock = true;
+            }
+        }
+        self.ready()
+    }
+
+    /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done.
+    fn decide(&mut self) -> Option<u8> {
+        let candidates = self.candidates();
+        if candidates == 0 {
+            return None;
+        }
+        let lowest = candidates.trailing_zeros() as u8;
+        let running = self.current.filter(|actor| candidates >> actor & 1 != 0);
+        let stay = running.unwrap_or(lowest);
+        if self.tally.endless {
+            return Some(stay);
+        }
+        let choice = match &mut self.chooser {
+            Chooser::Outside => None,
+            Chooser::Search(search) => Some(search.choose(candidates, running)),
+            Chooser::Script { actors, next, off } => {
+                let wanted = actors.get(*next).copied();
+                let choice = wanted.filter(|actor| candidates >> actor & 1 != 0);
+                if choice.is_none() {
+                    off.get_or_insert(*next);
+                }
+                *next += 1;
+                Some(choice.unwrap_or(stay))
+            }
+        };
+        self.tally.schedule.extend(choice);
+        choice
+    }
+
+    fn switch(&mut self) -> Switch {
+        match self.decide() {
+            next if next.is_some() && next == self.current => Switch::Stay,
+            next => {
+                self.next = next;
+                Switch::Leave
+            }
+        }
+    }
+
+    /// Shuttle switches: to whom? None if nobody races, or it is for a scheduler of shuttle's.
+    pub(crate) fn take_next(&mut self) -> Option<u8> {
+        match self.next.take() {
+            Some(actor) => Some(actor),
+            None => self.decide(),
+        }
+    }
+
+    /// This actor runs from here.
+    pub(crate) fn runs(&mut self, actor: u8) {
+        if let Chooser::Outside = self.chooser {
+            self.tally.schedule.push(actor);
+        }
+        self.current = Some(actor);
+    }
+
+    /// Has the current actor asked for others to be run, or can't it go on?
+    pub(crate) fn yielding(&self) -> bool {
+        self.status[self.slot()] != Status::Ready
+    }
+
+    /// The current actor does a visible operation now. Who had yielded may look again.
+    fn operate(&mut self) {
+        self.tally.operations += 1;
+        let current = self.slot();
+        for (actor, status) in self.status[..self.actors].iter_mut().enumerate() {
+            if *status == Status::Yielded && actor != current {
+                *status = Status::Ready;
+            }
+        }
+        if self.tally.operations > MAX_OPERATIONS {
+            self.tally.endless = true;
+        }
+    }
+}
+
+/// A visible operation is about to take place: others may run before it.
+pub(crate) fn point() {
+    let switch = board(|board| {
+        if !board.racing {
+            return Switch::Stay;
+        }
+        board.switch()
+    });
+    if let Switch::Leave = switch {
+        shuttle::thread::yield_now();
+    }
+    board(|board| {
+        if board.racing {
+            board.operate();
+        }
+    });
+}
+
+/// The operation at [`point`] has been done, on `object`.
+pub(crate) fn did(object: usize, verb: &'static str, values: (u32, u32)) {
+    board(|board| {
+        if board.record && board.racing {
+            let actor = board.slot();
+            let (primitive, step) = (board.primitive[actor], board.step[actor]);
+            board.tally.trace.push(Operation {
+                actor: actor as u8,
+                primitive,
+                object,
+                verb,
+                values,
+                step,
+            });
+        }
+    });
+}
+
+/// The current actor waits for the monitor at `object` to change. False if nobody will ever change it.
+pub(crate) fn wait(object: usize) -> bool {
+    leave(Status::Waiting(object));
+    board(|board| !board.deadlock)
+}
+
+/// The current actor has nothing to do until another has run.
+pub(crate) fn pause() {
+    if board(|board| board.racing()) {
+        leave(Status::Yielded);
+    }
+}
+
+fn leave(status: Status) {
+    let switch = board(|board| {
+        if !board.racing {
+            // Nobody else is there to change it.
+            board.deadlock = true;
+            return Switch::Stay;
+        }
+        let slot = board.slot();
+        board.status[slot] = status;
+        board.switch()
+    });
+    if let Switch::Leave = switch {
+        shuttle::thread::yield_now();
+    }
+}
+
+/// The monitor at `object` has changed: who waits for it may look again.
+pub(crate) fn wake(object: usize) {
+    board(|board| {
+        for status in &mut board.status {
+            if *status == Status::Waiting(object) {
+                *status = Status::Ready;
+            }
+        }
+    });
+}
+
+/// The current actor is done.
+pub(crate) fn done() {
+    board(|board| {
+        let current = board.slot();
+        board.status[current] = Status::Done;
+        board.racing = board.status.iter().any(|status| *status != Status::Done);
+    });
+}
+
+/// What the current actor is doing, for the record.
+pub(crate) fn at(primitive: &'static str) {
+    board(|board| {
+        let slot = board.slot();
+        board.primitive[slot] = primitive;
+    });
+}
+
+/// The current actor begins its next step, for the record.
+pub(crate) fn step(number: u16) {
+    board(|board| {
+        let slot = board.slot();
+        board.step[slot] = number;
+    });
+}

@@ -1,0 +1,166 @@
+//! One execution of a race, as far as it is the same for all engines: what is set up, what an actor does, and what is
+//! looked at in the end. An engine brings the threads.
+
+use crate::bug::Bug;
+use crate::config::{ActorId, Config, MmId};
+use crate::cpu::WaitFor;
+use crate::event::EventSet;
+use crate::machine::Machine;
+use crate::race::{Program, Race};
+use crate::scenario::outcome::{self, Names};
+use crate::scenario::player::{Hands, Player};
+use crate::scenario::By;
+use crate::sync::Synchronisation;
+use crate::violation::{Invariant, Violation};
+use migrate_pin_core::PolicyKind;
+
+/// A machine on which the actors of a race are about to begin.
+pub(crate) struct Stage<S: Synchronisation> {
+    pub(crate) machine: Machine<S>,
+    pub(crate) names: spin::Mutex<Names>,
+}
+
+/// What an execution came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) broken: Vec<Invariant>,
+    pub(crate) events: EventSet,
+    /// What the actors said and what there is in the end; empty if nobody asked.
+    pub(crate) state: Vec<String>,
+}
+
+/// Build the machine, put the pages in their places, do what is given, then break what is to be broken. Also what each
+/// program's actor has in its hands.
+///
+/// # Panics
+/// If the machine can't be built or populated, or what is given waits for ever: the race is wrong.
+pub(crate) fn set_up<S: Synchronisation>(
+    race: &Race,
+    policy: PolicyKind,
+    more_bugs: &[Bug],
+) -> (Stage<S>, Vec<Hands>) {
+    let config = Config {
+        policy,
+        ..race.config
+    };
+    let machine = match Machine::<S>::new(&config) {
+        Ok(machine) => machine,
+        Err(error) => panic!("{}: the machine can't be built: {error:?}", race.name),
+    };
+    for (mm, page, what) in race.populate.iter() {
+        assert!(
+            machine.populate(*mm, (*page).into(), *what),
+            "{}: page {page} of {mm:?} can't be made {what:?}",
+            race.name
+        );
+    }
+    let names = spin::Mutex::new(Names::mapped(&machine, config.mms.len(), config.mm_pages));
+    let hands = given(&machine, race, &names);
+    for bug in race.bugs.iter().chain(more_bugs) {
+        machine.seed(*bug);
+    }
+    (Stage { machine, names }, hands)
+}
+
+fn given<S: Synchronisation>(
+    machine: &Machine<S>,
+    race: &Race,
+    names: &spin::Mutex<Names>,
+) -> Vec<Hands> {
+    let mut players: Vec<_> = race
+        .programs
+        .iter()
+        .map(|program| Player::new(machine, names, program.actor))
+        .collect();
+    for By(actor, step) in race.given.iter() {
+        machine.begin_step();
+        let own = race.programs.iter().position(|p| p.actor == *actor);
+        let done = match own {
+            Some(place) => players[place].step(*step),
+            // An actor who has done its part.
+            None => Player::new(machine, names, *actor).step(*step),
+        };
+        assert!(
+            done.is_ok(),
+            "{}: {step:?} is given, and has to wait",
+            race.name
+        );
+    }
+    players.into_iter().map(Player::into_hands).collect()
+}
+
+/// How an engine runs an actor's program.
+pub(crate) struct Conduct {
+    /// The actor begins its nth step.
+    pub(crate) step: fn(u16),
+    /// It has nothing to do until others have run.
+    pub(crate) pause: fn(),
+}
+
+/// An actor does its program to the end, or until it would wait for ever. What it said.
+pub(crate) fn play<S: Synchronisation>(
+    stage: &Stage<S>,
+    program: &Program,
+    hands: Hands,
+    conduct: &Conduct,
+) -> Vec<String> {
+    let machine = &stage.machine;
+    let mut player = Player::with(machine, &stage.names, program.actor, hands);
+    let cpu = machine.cpu(ActorId(program.actor));
+    for (number, step) in program.steps.iter().enumerate() {
+        (conduct.step)(number as u16);
+        machine.begin_step();
+        loop {
+            match player.step(*step) {
+                Ok(()) => break,
+                Err(WaitFor::Others) => (conduct.pause)(),
+                Err(wait) => {
+                    if !cpu.wait(wait) {
+                        machine.report_deadlock(ActorId(program.actor));
+                        return player.take_lines();
+                    }
+                }
+            }
+        }
+    }
+    player.take_lines()
+}
+
+/// All is quiet: look at everything, let every process exit, and see that nothing is left. `said` is what the actors
+/// said; none if nobody wants to know the final state.
+pub(crate) fn wind_up<S: Synchronisation>(
+    stage: &Stage<S>,
+    race: &Race,
+    said: Option<Vec<String>>,
+) -> Outcome {
+    let machine = &stage.machine;
+    let config = &race.config;
+    let mut state = Vec::new();
+    if let Some(said) = said {
+        state = said;
+        let mut names = stage.names.lock();
+        let (mms, devices) = (config.mms.len(), config.devices.len());
+        state.extend(outcome::state(
+            machine,
+            &mut names,
+            mms,
+            config.mm_pages,
+            devices,
+        ));
+    }
+    machine.check_quiescent();
+    let events = machine.events();
+    for mm in 0..config.mms.len() {
+        // Nobody holds `mmap_lock` any more, or a deadlock was reported already.
+        let _ = machine.cpu(ActorId(0)).exit_in(MmId(mm as u8));
+    }
+    machine.check_quiescent();
+    machine.check_nothing_left();
+    Outcome {
+        violations: machine.violations().into_iter().collect(),
+        broken: machine.broken().collect(),
+        events,
+        state,
+    }
+}

@@ -1,0 +1,259 @@
+//! Loom: the same races with loom's atomics, mutexes and condition variables, in which an atomic may return any value
+//! that the memory orderings allow.
+//!
+//! Loom's bound is not "every schedule with at most so many preemptions" (it drops alternatives at switches that are
+//! free once the bound is spent), so nothing here is complete: loom is here for memory orderings.
+
+use crate::engine::execution::{play, set_up, wind_up, Conduct, Stage};
+use crate::engine::{Exploration, Found, Kind, Settings};
+use crate::event::EventSet;
+use crate::race::Race;
+use crate::sync::{Atomic32, Monitor, Synchronisation};
+use core::sync::atomic::Ordering;
+use loom::sync::atomic::{fence, AtomicU32};
+use loom::sync::{Condvar, Mutex};
+use migrate_pin_core::PolicyKind;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Most actors: loom has five threads, and needs two of them.
+pub const MAX_ACTORS: usize = 3;
+
+/// Scheduled by loom. With `FENCES` false `smp_mb()` is left out everywhere, to show that loom notices.
+#[derive(Clone, Copy, Debug)]
+pub struct Loom<const FENCES: bool>;
+
+/// A word of loom's.
+#[derive(Debug)]
+pub struct Word(AtomicU32);
+
+macro_rules! visible {
+    ($( fn $name:ident(&self $(, $arg:ident: $ty:ty)*) $(-> $ret:ty)? ; )*) => {
+        $( fn $name(&self $(, $arg: $ty)*) $(-> $ret)? {
+            self.0.$name($($arg),*)
+        } )*
+    };
+}
+
+impl Atomic32 for Word {
+    fn new(value: u32) -> Self {
+        Self(AtomicU32::new(value))
+    }
+    visible! {
+        fn load(&self, order: Ordering) -> u32;
+        fn store(&self, value: u32, order: Ordering);
+        fn swap(&self, value: u32, order: Ordering) -> u32;
+        fn fetch_add(&self, value: u32, order: Ordering) -> u32;
+        fn fetch_sub(&self, value: u32, order: Ordering) -> u32;
+        fn fetch_or(&self, value: u32, order: Ordering) -> u32;
+        fn fetch_and(&self, value: u32, order: Ordering) -> u32;
+        fn compare_exchange(&self, c: u32, n: u32, s: Ordering, f: Ordering) -> Result<u32, u32>;
+    }
+}
+
+/// A number under a mutex, and a condition variable. Never `try_lock()`: loom's can report a deadlock that is none
+/// (its issue 376). The mutex is held for the change only, so nothing is lost.
+#[derive(Debug)]
+pub struct Number {
+    inside: Mutex<Inside>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Inside {
+    number: u32,
+    /// How many threads wait. Waking is one more step for loom, which is saved where nobody waits.
+    waiting: u32,
+}
+
+impl Number {
+    fn lock(&self) -> loom::sync::MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Monitor for Number {
+    fn new(number: u32) -> Self {
+        Self {
+            inside: Mutex::new(Inside { number, waiting: 0 }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn update<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
+        let mut inside = self.lock();
+        let (number, result) = change(inside.number);
+        let wake = number != inside.number && inside.waiting > 0;
+        inside.number = number;
+        // Who waits has let go of the mutex in one piece with going to sleep: he can't miss this.
+        drop(inside);
+        if wake {
+            self.changed.notify_all();
+        }
+        result
+    }
+
+    fn read(&self) -> u32 {
+        self.lock().number
+    }
+
+    /// Always true: if nobody will change the number, loom panics ("deadlock").
+    fn wait(&self, mut until: impl FnMut(u32) -> bool) -> bool {
+        let mut inside = self.lock();
+        while !until(inside.number) {
+            inside.waiting += 1;
+            inside = self
+                .changed
+                .wait(inside)
+                .unwrap_or_else(PoisonError::into_inner);
+            inside.waiting -= 1;
+        }
+        true
+    }
+}
+
+impl<const FENCES: bool> Synchronisation for Loom<FENCES> {
+    type U32 = Word;
+    type Monitor = Number;
+    type Array<T: Send + Sync> = Vec<T>;
+    const LEDGER: bool = true;
+    // Loom runs one thread at a time, and switches only where one is about to use one of its types.
+    const STEPWISE: bool = true;
+    const WEAK_MEMORY: bool = true;
+    fn fence() {
+        if FENCES {
+            fence(Ordering::SeqCst);
+        }
+    }
+}
+
+/// What is collected from execution to execution.
+#[derive(Default)]
+struct Collected {
+    executions: u64,
+    events: EventSet,
+    states: BTreeSet<Vec<String>>,
+    found: Option<Found>,
+}
+
+fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How big a stack is. Loom's own have 32 KiB, which is too little for a machine that is not in its box yet. In words,
+/// whatever loom's documentation says.
+const STACK: usize = 64 * 1024;
+
+fn spawn<T: Send + 'static>(
+    body: impl FnOnce() -> T + Send + 'static,
+) -> loom::thread::JoinHandle<T> {
+    match loom::thread::Builder::new().stack_size(STACK).spawn(body) {
+        Ok(thread) => thread,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn join<T>(thread: loom::thread::JoinHandle<T>) -> T {
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// One execution. Nothing panics for a violation: it is recorded, and the execution goes on.
+fn execute<const FENCES: bool>(
+    race: &Arc<Race>,
+    policy: PolicyKind,
+    settings: &Settings,
+    collected: &StdMutex<Collected>,
+) {
+    const CONDUCT: Conduct = Conduct {
+        step: |_| (),
+        pause: loom::thread::yield_now,
+    };
+    let (stage, hands) = set_up::<Loom<FENCES>>(race, policy, settings.bugs);
+    let stage: Arc<Stage<Loom<FENCES>>> = Arc::new(stage);
+    // Loom may not explore a thread whose first operation is an atomic load (its issue 392): this comes before.
+    let start = Arc::new(AtomicU32::new(0));
+    let threads: Vec<_> = hands
+        .into_iter()
+        .enumerate()
+        .map(|(index, hands)| {
+            let (stage, race, start) = (stage.clone(), race.clone(), start.clone());
+            spawn(move || {
+                start.fetch_add(1, Ordering::Relaxed);
+                play(&stage, &race.programs[index], hands, &CONDUCT)
+            })
+        })
+        .collect();
+    let mut said = Vec::new();
+    for (program, thread) in race.programs.iter().zip(threads) {
+        let lines = join(thread);
+        said.extend(lines.iter().map(|line| format!("{} {line}", program.actor)));
+    }
+    let outcome = wind_up(&stage, race, settings.states.then_some(said));
+    let mut collected = lock(collected);
+    collected.executions += 1;
+    collected.events = collected.events.union(outcome.events);
+    if settings.states {
+        collected.states.insert(outcome.state);
+    }
+    if !outcome.violations.is_empty() && collected.found.is_none() {
+        collected.found = Some(Found {
+            broken: outcome.broken,
+            violations: outcome.violations,
+            schedule: Vec::new(),
+            bound: Some(settings.bound),
+            execution: collected.executions,
+            endless: false,
+        });
+    }
+}
+
+fn check<const FENCES: bool>(
+    race: &Arc<Race>,
+    policy: PolicyKind,
+    settings: &Settings,
+    collected: &Arc<StdMutex<Collected>>,
+) {
+    let mut builder = loom::model::Builder::new();
+    builder.max_threads = MAX_ACTORS + 2;
+    builder.max_branches = 20_000;
+    builder.preemption_bound = Some(settings.bound as usize);
+    // Loom looks at its limits every so many executions.
+    builder.checkpoint_interval = 100;
+    builder.max_permutations = usize::try_from(settings.executions).ok();
+    builder.max_duration = None;
+    let (race, settings, collected) = (race.clone(), settings.clone(), collected.clone());
+    builder.check(move || {
+        let (race, settings, collected) = (race.clone(), settings.clone(), collected.clone());
+        join(spawn(move || {
+            execute::<FENCES>(&race, policy, &settings, &collected);
+        }));
+    });
+}
+
+/// The executions that loom finds at its bound. A race with more than [`MAX_ACTORS`] actors is not run: no execution.
+pub(crate) fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exploration {
+    let began = Instant::now();
+    let collected = Arc::new(StdMutex::new(Collected::default()));
+    if race.programs.len() <= MAX_ACTORS {
+        match settings.fences {
+            true => check::<true>(race, policy, settings, &collected),
+            false => check::<false>(race, policy, settings, &collected),
+        }
+    }
+    let collected = std::mem::take(&mut *lock(&collected));
+    Exploration {
+        kind: Kind::Loom,
+        executions: collected.executions,
+        bound: Some(settings.bound),
+        complete: false,
+        seconds: began.elapsed().as_secs_f64(),
+        operations: 0,
+        events: collected.events,
+        states: collected.states,
+        found: collected.found,
+    }
+}

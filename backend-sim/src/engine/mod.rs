@@ -1,0 +1,170 @@
+//! Engines: they run a [`Race`] again and again, each time in another interleaving, all on the same machine, whose
+//! synchronisation is a type parameter.
+//!
+//! | engine | what it runs | what it can say |
+//! | --- | --- | --- |
+//! | [`Kind::Exhaustive`] | depth first, every schedule with at most N preemptions, first 0, then 1, ... | complete at bound N, and a counterexample of the smallest bound |
+//! | [`Kind::Loom`] | loom's executions at its bound N, in which an atomic may return an old value | that memory orderings suffice where it looked; never complete (its bound drops alternatives at free switches) |
+//! | [`Kind::Random`] | random schedules, by shuttle | nothing complete; the seed makes it repeatable |
+//! | [`Kind::Pct`] | shuttle's probabilistic concurrency testing: random priorities, few changes | the same |
+//!
+//! All but loom run one actor at a time on coroutines of shuttle's ([`Scheduled`](scheduled::Scheduled)), who switch
+//! where they use something that others can see, and write down whom they chose: [`replay`] repeats such a schedule to the
+//! step and names each operation.
+//!
+//! A violation ends the exploration of its race.
+
+pub mod board;
+mod driven;
+mod execution;
+mod exhaustive;
+pub mod explore;
+pub mod loom;
+pub mod objects;
+pub mod replay;
+pub mod schedule;
+pub mod scheduled;
+
+use crate::bug::Bug;
+use crate::event::EventSet;
+use crate::race::{Effort, Race};
+use crate::violation::{Invariant, Violation};
+use migrate_pin_core::PolicyKind;
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+
+/// Which engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Every schedule with at most N preemptions.
+    Exhaustive,
+    /// Loom, for memory orderings.
+    Loom,
+    /// Random schedules.
+    Random,
+    /// Probabilistic concurrency testing.
+    Pct,
+}
+
+impl Kind {
+    /// The name in the table and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exhaustive => "exhaustive",
+            Self::Loom => "loom",
+            Self::Random => "random",
+            Self::Pct => "pct",
+        }
+    }
+}
+
+/// What is asked of an engine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which.
+    pub kind: Kind,
+    /// Preemptions (exhaustive, loom), or PCT's depth less one.
+    pub bound: u32,
+    /// Most executions: of each bound (exhaustive, loom), or all (random, PCT).
+    pub executions: u64,
+    /// For what is random.
+    pub seed: u64,
+    /// Keep the final states: what the actors said and what there is in the end.
+    pub states: bool,
+    /// Are `smp_mb()` and the barriers in read-modify-writes what they are in the kernel? False leaves them out, which only
+    /// loom can notice.
+    pub fences: bool,
+    /// Broken in the machine beside what the race says.
+    pub bugs: &'static [Bug],
+    /// Set when nobody wants to know any more: ends before the next execution.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Settings {
+    /// Executions of a bound after which an exhaustive exploration gives up, and says so.
+    pub const EXECUTIONS: u64 = 20_000_000;
+
+    /// Every schedule with at most `bound` preemptions.
+    #[must_use]
+    pub fn exhaustive(bound: u32) -> Self {
+        Self {
+            kind: Kind::Exhaustive,
+            bound,
+            executions: Self::EXECUTIONS,
+            seed: 0,
+            states: false,
+            fences: true,
+            bugs: &[],
+            stop: Arc::default(),
+        }
+    }
+
+    /// What `race` asks for itself.
+    #[must_use]
+    pub fn of(race: &Race, seed: u64) -> Self {
+        match race.effort {
+            Effort::Bound(bound) => Self::exhaustive(bound),
+            Effort::Samples(executions) => Self {
+                kind: Kind::Random,
+                executions: executions.into(),
+                seed,
+                ..Self::exhaustive(0)
+            },
+        }
+    }
+}
+
+/// What an exploration came to.
+#[derive(Clone, Debug)]
+pub struct Exploration {
+    /// By which engine.
+    pub kind: Kind,
+    /// How many executions, of all bounds.
+    pub executions: u64,
+    /// The largest bound that was explored, in part at least; none for what has no bound.
+    pub bound: Option<u32>,
+    /// Every schedule of that bound was run, or a violation was found. Only exhaustive says so.
+    pub complete: bool,
+    /// Wall time.
+    pub seconds: f64,
+    /// Visible operations of the longest execution.
+    pub operations: usize,
+    /// What happened in any execution.
+    pub events: EventSet,
+    /// Final states, if they were asked for.
+    pub states: BTreeSet<Vec<String>>,
+    /// What broke, if anything.
+    pub found: Option<Found>,
+}
+
+/// A violation, and how to get there.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The invariants that broke in this execution, in the order of their table.
+    pub broken: Vec<Invariant>,
+    /// The violations, in the order in which they were found.
+    pub violations: Vec<Violation>,
+    /// Who was chosen at each decision, to be given to [`replay`]; empty if the engine can't say (loom).
+    pub schedule: Vec<u8>,
+    /// The bound at which it was found.
+    pub bound: Option<u32>,
+    /// In the how many'th execution, from 1.
+    pub execution: u64,
+    /// The execution did not end by itself.
+    pub endless: bool,
+}
+
+/// Explore `race` under `policy`.
+///
+/// # Panics
+/// If the race's machine can't be set up: the race is wrong. Or if core or the machine panics: that is a bug.
+#[must_use]
+pub fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exploration {
+    match settings.kind {
+        Kind::Loom => loom::explore(race, policy, settings),
+        Kind::Exhaustive => explore::exhaustive(race, policy, settings),
+        Kind::Random | Kind::Pct => explore::sampled(race, policy, settings),
+    }
+}

@@ -9,6 +9,10 @@
 //! - [`generated`] those that nobody did: all pairs of short programs over all kinds of pages, and triples,
 //! - [`Race::of`] makes one of a sequential scenario with more than one actor.
 
+pub mod catalogue;
+pub mod generated;
+pub mod verdict;
+
 use crate::bug::Bug;
 use crate::config::{Config, MmId};
 use crate::event::Event;
@@ -85,6 +89,8 @@ pub struct Race {
     pub posted: Option<Posted>,
     /// How it is explored by default.
     pub effort: Effort,
+    /// By loom as well, at this bound: is there something in it that hangs on memory orderings?
+    pub loom: Option<u32>,
 }
 
 impl Race {
@@ -102,6 +108,7 @@ impl Race {
         hardened: true,
         posted: Some(Posted::Open),
         effort: Effort::Bound(2),
+        loom: None,
     };
 
     /// The actors of a sequential scenario, each with its own steps, all at once. None if there is but one.
@@ -140,4 +147,12 @@ impl Race {
     pub fn pages(&self) -> usize {
         self.populate.len()
     }
+}
+
+/// Every race: those of the catalogue, then the generated ones.
+#[must_use]
+pub fn all() -> Vec<Race> {
+    let mut all = catalogue::all();
+    all.extend(generated::all());
+    all
 }

@@ -170,7 +170,10 @@ fn execute<const FENCES: bool>(
 ) {
     const CONDUCT: Conduct = Conduct {
         step: |_| (),
-        pause: loom::thread::yield_now,
+        pause: || {
+            loom::thread::yield_now();
+            true
+        },
     };
     let (stage, hands) = set_up::<Loom<FENCES>>(race, policy, settings.bugs);
     let stage: Arc<Stage<Loom<FENCES>>> = Arc::new(stage);

@@ -68,6 +68,8 @@ pub struct Race {
     pub name: Cow<'static, str>,
     /// What it is about, in one line.
     pub about: Cow<'static, str>,
+    /// Those generated together have one name in common, to be reported together; empty for the others.
+    pub family: Cow<'static, str>,
     /// The machine.
     pub config: Config<'static>,
     /// What stands at pages of address spaces before anybody acts.
@@ -98,6 +100,7 @@ impl Race {
     pub const BASE: Self = Self {
         name: Cow::Borrowed(""),
         about: Cow::Borrowed(""),
+        family: Cow::Borrowed(""),
         config: Config::SMALL,
         populate: Cow::Borrowed(&[]),
         given: Cow::Borrowed(&[]),

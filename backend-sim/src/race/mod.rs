@@ -89,6 +89,9 @@ pub struct Race {
     pub hardened: bool,
     /// What must come of it under `AsPosted`; none if it is not run.
     pub posted: Option<Posted>,
+    /// What is known to break under `AsPosted` besides ([`Violation::what`](crate::Violation::what)): another race shows it,
+    /// and it would hide what this one is about.
+    pub known: &'static [&'static str],
     /// How it is explored by default.
     pub effort: Effort,
     /// By loom as well, at this bound: is there something in it that hangs on memory orderings?
@@ -110,6 +113,7 @@ impl Race {
         breaks: None,
         hardened: true,
         posted: Some(Posted::Open),
+        known: &[],
         effort: Effort::Bound(2),
         loom: None,
     };

@@ -31,6 +31,8 @@ pub(super) struct Kind {
     pub(super) given: &'static [By],
     /// Has a device a part in it before anybody acts?
     pub(super) device: bool,
+    /// Was it migrated, not pinned?
+    pub(super) migrated: bool,
 }
 
 const fn config(vmas: &'static [MmSpec<'static>]) -> Config<'static> {
@@ -118,6 +120,7 @@ const fn plain(
         populate,
         given: &[],
         device: false,
+        migrated: false,
     }
 }
 
@@ -249,19 +252,25 @@ pub(super) const KINDS: &[Kind] = &[
         "pinned for a device that reads it",
         &[By(0, acquire(1, Access::Read)), By(0, Step::DeviceRead(1))],
     ),
-    given(
-        "on-device",
-        "migrated to a device",
-        &[By(0, Step::ToDevice { at: 1, pages: 1 })],
-    ),
-    given(
-        "on-device-shared",
-        "migrated to a device, then shared with a child",
-        &[
-            By(0, Step::ToDevice { at: 1, pages: 1 }),
-            By(0, Step::Fork(B)),
-        ],
-    ),
+    Kind {
+        migrated: true,
+        ..given(
+            "on-device",
+            "migrated to a device",
+            &[By(0, Step::ToDevice { at: 1, pages: 1 })],
+        )
+    },
+    Kind {
+        migrated: true,
+        ..given(
+            "on-device-shared",
+            "migrated to a device, then shared with a child",
+            &[
+                By(0, Step::ToDevice { at: 1, pages: 1 }),
+                By(0, Step::Fork(B)),
+            ],
+        )
+    },
 ];
 
 const TWO_WRITTEN: &[(MmId, u16, Populate)] =
@@ -285,6 +294,7 @@ pub(super) const TRIPLE_KINDS: &[Kind] = &[
     },
     Kind {
         populate: TWO_WRITTEN,
+        migrated: true,
         ..given(
             "on-device",
             "migrated to a device",

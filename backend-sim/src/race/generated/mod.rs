@@ -67,7 +67,7 @@ fn triples(driver: DriverKind, shape: ShapeKind) -> impl Iterator<Item = Race> {
 /// Is there anything that can happen in this race and in no other?
 fn worth(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind) -> bool {
     let fits = |program: &&&Short| program.place.is_none_or(|place| place == kind.place);
-    let drivers = programs.iter().any(|program| program.role == Role::Driver);
+    let drivers = programs.iter().any(|program| program.role.drives());
     // Neither core nor a driver has a part in it: the kernel alone, once.
     let ours = drivers || kind.device;
     let forks = programs.iter().filter(|program| program.role == Role::Fork);
@@ -75,13 +75,14 @@ fn worth(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind)
         // One address space is there to fork into.
         && forks.count() < 2
         && (ours || driver == DriverKind::Careful && shape == ShapeKind::V5_11)
+        // The driver as posted pins, and does nothing else.
+        && (driver == DriverKind::Careful
+            || !kind.migrated && programs.iter().all(|program| program.role != Role::Mover))
         && (programs.len() == 2 || drivers)
 }
 
 fn race(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind) -> Race {
-    let drivers = programs
-        .iter()
-        .filter(|program| program.role == Role::Driver);
+    let drivers = programs.iter().filter(|program| program.role.drives());
     let devices = kinds::devices(driver, programs.len() == 3 && drivers.count() > 1);
     let names: Vec<_> = programs.iter().map(|program| program.name).collect();
     let group = match (programs.len(), driver, shape) {

@@ -9,9 +9,19 @@ use migrate_pin_core::Access;
 /// Which part of the kernel it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    Driver,
+    /// A driver that pins, or takes a pin back.
+    Pinner,
+    /// A driver that migrates otherwise.
+    Mover,
     Fork,
     Other,
+}
+
+impl Role {
+    /// Is it a driver?
+    pub(super) const fn drives(self) -> bool {
+        matches!(self, Self::Pinner | Self::Mover)
+    }
 }
 
 /// A short program.
@@ -23,9 +33,18 @@ pub(super) struct Short {
     pub(super) steps: &'static [Step],
 }
 
-const fn driver(name: &'static str, steps: &'static [Step]) -> Short {
+const fn pinner(name: &'static str, steps: &'static [Step]) -> Short {
+    let role = Role::Pinner;
     Short {
-        role: Role::Driver,
+        role,
+        ..other(name, steps)
+    }
+}
+
+const fn mover(name: &'static str, steps: &'static [Step]) -> Short {
+    let role = Role::Mover;
+    Short {
+        role,
         ..other(name, steps)
     }
 }
@@ -58,16 +77,16 @@ const FORK: Short = Short {
 
 /// On page 1.
 pub(super) const PAIRS: &[Short] = &[
-    driver(
+    pinner(
         "acquire",
         &[acquire(1, Access::Write), Step::DeviceAdd(1, 1)],
     ),
-    driver(
+    pinner(
         "acquire-to-read",
         &[acquire(1, Access::Read), Step::DeviceRead(1)],
     ),
-    driver("to-device", &[Step::ToDevice { at: 1, pages: 1 }]),
-    driver(
+    mover("to-device", &[Step::ToDevice { at: 1, pages: 1 }]),
+    mover(
         "to-system",
         &[
             Step::Setup {
@@ -81,7 +100,7 @@ pub(super) const PAIRS: &[Short] = &[
             Step::Finalize,
         ],
     ),
-    driver(
+    mover(
         "give-up",
         &[
             Step::Setup {
@@ -93,7 +112,7 @@ pub(super) const PAIRS: &[Short] = &[
             Step::Abandon,
         ],
     ),
-    driver("revoke", &[Step::Revoke { at: 1, pages: 1 }]),
+    pinner("revoke", &[Step::Revoke { at: 1, pages: 1 }]),
     other("device-add", &[Step::DeviceAdd(1, 1)]),
     other("read", &[Step::Read(1)]),
     other("write", &[Step::Write(1, 90)]),
@@ -130,11 +149,11 @@ pub(super) const PAIRS: &[Short] = &[
 
 /// On pages 1 and 2: no program that any other has as its part.
 pub(super) const TRIPLES: &[Short] = &[
-    driver(
+    pinner(
         "acquire-both",
         &[acquire(2, Access::Write), Step::DeviceAdd(1, 1)],
     ),
-    driver(
+    pinner(
         "acquire-second",
         &[
             Step::Acquire {
@@ -145,7 +164,7 @@ pub(super) const TRIPLES: &[Short] = &[
             Step::DeviceAdd(2, 1),
         ],
     ),
-    driver("to-device", &[Step::ToDevice { at: 1, pages: 2 }]),
+    mover("to-device", &[Step::ToDevice { at: 1, pages: 2 }]),
     other("write", &[Step::Write(1, 90)]),
     other("read-second", &[Step::Read(2)]),
     other("dma", &[gup(2, true, true), Step::GupPut]),

@@ -89,8 +89,8 @@ pub(super) fn races() -> Vec<Race> {
         ),
         race(
             "dma-huge",
-            "a DMA pin on a huge page that is split to be acquired",
-            &[&[acquire(1, 1)], &[dma_pin(1), Step::GupPut]],
+            "a DMA pin on a huge page that is split to be migrated",
+            &[&SPLIT, &[dma_pin(1), Step::GupPut]],
             &[Event::HugePageSplit, Event::HugeSplitFailed, Event::GupFast],
         )
         .standing(&[(A, 0, Populate::Huge(7))]),

@@ -115,7 +115,7 @@ pub(super) fn races() -> Vec<Race> {
             race(
                 "huge-page-busy",
                 "two drivers split one huge page: the one that finds it locked keeps a reference for ever",
-                &[&[TO_DEVICE], &[TO_DEVICE]],
+                &[&SPLIT, &SPLIT],
                 &[],
             )
             .standing(&[(A, 0, Populate::Huge(7))])

@@ -1,6 +1,7 @@
 //! Short names for what races say often.
 
 use crate::config::{ActorSpec, Config, DeviceId, DeviceSpec, DriverKind, MirrorSpec, MmId};
+use crate::driver::session::Purpose;
 use crate::event::Event;
 use crate::paths::populate::Populate;
 use crate::race::{Program, Race};
@@ -59,6 +60,17 @@ pub(super) const PROTECT: Step = Step::Mprotect {
 pub(super) const TO_DEVICE: Step = Step::ToDevice { at: 1, pages: 1 };
 /// Page 1 goes back to the CPU.
 pub(super) const REVOKE: Step = Step::Revoke { at: 1, pages: 1 };
+
+/// A driver looks for pages of its device where there is a huge page: setup splits it, and finds none. What comes after a
+/// split is left to races of small pages, since the two are more than 200 operations.
+pub(super) const SPLIT: [Step; 2] = [
+    Step::Setup {
+        at: 1,
+        pages: 1,
+        purpose: Purpose::ToSystem,
+    },
+    Step::Abandon,
+];
 
 /// Actors 0, 1, ... do these at once.
 pub(super) fn race(

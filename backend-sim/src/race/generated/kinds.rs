@@ -31,6 +31,10 @@ pub(super) struct Kind {
     pub(super) given: &'static [By],
     /// Has a device a part in it before anybody acts?
     pub(super) device: bool,
+    /// Has a child the page as well?
+    pub(super) shared: bool,
+    /// Is it a huge page?
+    pub(super) huge: bool,
     /// Was it migrated, not pinned?
     pub(super) migrated: bool,
 }
@@ -120,6 +124,8 @@ const fn plain(
         populate,
         given: &[],
         device: false,
+        shared: false,
+        huge: false,
         migrated: false,
     }
 }
@@ -200,7 +206,10 @@ pub(super) const KINDS: &[Kind] = &[
         "part of a compound page that is mapped by entries",
         &[(A, 1, Populate::Compound(7))],
     ),
-    plain("huge", "a huge page", &[(A, 0, Populate::Huge(7))]),
+    Kind {
+        huge: true,
+        ..plain("huge", "a huge page", &[(A, 0, Populate::Huge(7))])
+    },
     file(
         Place::Shared,
         "shared-file-read",
@@ -233,6 +242,7 @@ pub(super) const KINDS: &[Kind] = &[
     ),
     Kind {
         given: &[By(0, Step::Fork(B))],
+        shared: true,
         ..plain(
             "shared-by-fork",
             "anonymous memory shared with a child",

@@ -14,7 +14,7 @@ use crate::config::{Config, DriverKind};
 use crate::race::{Effort, Posted, Program, Race};
 use kinds::{Kind, KINDS, TRIPLE_KINDS};
 use migrate_pin_core::policy::ShapeKind;
-use programs::{Role, Short, PAIRS, TRIPLES};
+use programs::{Length, Role, Short, PAIRS, TRIPLES};
 use std::borrow::Cow;
 
 /// All of them.
@@ -67,18 +67,42 @@ fn triples(driver: DriverKind, shape: ShapeKind) -> impl Iterator<Item = Race> {
 /// Is there anything that can happen in this race and in no other?
 fn worth(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind) -> bool {
     let fits = |program: &&&Short| program.place.is_none_or(|place| place == kind.place);
-    let drivers = programs.iter().any(|program| program.role.drives());
+    let driving = programs
+        .iter()
+        .filter(|program| program.role.drives())
+        .count();
+    let drivers = driving > 0;
     // Neither core nor a driver has a part in it: the kernel alone, once.
     let ours = drivers || kind.device;
-    let forks = programs.iter().filter(|program| program.role == Role::Fork);
+    let forks = programs
+        .iter()
+        .filter(|program| program.role == Role::Fork)
+        .count();
     programs.iter().filter(fits).count() == programs.len()
+        && !too_long(kind, programs, shape)
         // One address space is there to fork into.
-        && forks.count() < 2
+        && forks < 2
         && (ours || driver == DriverKind::Careful && shape == ShapeKind::V5_11)
         // The driver as posted pins, and does nothing else.
         && (driver == DriverKind::Careful
             || !kind.migrated && programs.iter().all(|program| program.role != Role::Mover))
         && (programs.len() == 2 || drivers)
+}
+
+/// Has it more than 200 visible operations? What is left out here is there in parts: the split of a huge page without
+/// what comes after it, a copy without the fork.
+fn too_long(kind: &Kind, programs: &[&Short], shape: ShapeKind) -> bool {
+    let any = |length| programs.iter().any(|program| program.length == length);
+    let drivers = programs.iter().any(|program| program.role.drives());
+    // Splitting it takes some 150.
+    let splits = kind.huge && drivers && any(Length::Long);
+    // A migration of a page in two address spaces, and a copy in one of them.
+    let twice = kind.shared && drivers && any(Length::Copies) && shape == ShapeKind::V6_12;
+    let copiers = programs
+        .iter()
+        .filter(|program| program.length == Length::Copies || program.role == Role::Fork);
+    let triple = programs.len() == 3 && copiers.count() > 1;
+    splits || twice || triple
 }
 
 fn race(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind) -> Race {

@@ -24,27 +24,42 @@ impl Role {
     }
 }
 
+/// How many visible operations there are in it, more or less: a race has 200 at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    /// Few, also where a huge page has become small ones.
+    Short,
+    /// Many where there is more than one page or mapping.
+    Long,
+    /// It may copy a page, or take one back from a device.
+    Copies,
+}
+
 /// A short program.
 pub(super) struct Short {
     pub(super) name: &'static str,
     pub(super) role: Role,
     /// Only for pages of this kind of area; none for all.
     pub(super) place: Option<Place>,
+    /// How long it is where it is longest.
+    pub(super) length: Length,
     pub(super) steps: &'static [Step],
 }
 
 const fn pinner(name: &'static str, steps: &'static [Step]) -> Short {
-    let role = Role::Pinner;
+    let (role, length) = (Role::Pinner, Length::Long);
     Short {
         role,
+        length,
         ..other(name, steps)
     }
 }
 
 const fn mover(name: &'static str, steps: &'static [Step]) -> Short {
-    let role = Role::Mover;
+    let (role, length) = (Role::Mover, Length::Long);
     Short {
         role,
+        length,
         ..other(name, steps)
     }
 }
@@ -54,7 +69,24 @@ const fn other(name: &'static str, steps: &'static [Step]) -> Short {
         name,
         role: Role::Other,
         place: None,
+        length: Length::Short,
         steps,
+    }
+}
+
+const fn long(name: &'static str, steps: &'static [Step]) -> Short {
+    let length = Length::Long;
+    Short {
+        length,
+        ..other(name, steps)
+    }
+}
+
+const fn copier(name: &'static str, steps: &'static [Step]) -> Short {
+    let length = Length::Copies;
+    Short {
+        length,
+        ..other(name, steps)
     }
 }
 
@@ -72,6 +104,7 @@ const fn gup(at: u16, write: bool, pin: bool) -> Step {
 
 const FORK: Short = Short {
     role: Role::Fork,
+    length: Length::Long,
     ..other("fork", &[Step::Fork(B)])
 };
 
@@ -86,20 +119,24 @@ pub(super) const PAIRS: &[Short] = &[
         &[acquire(1, Access::Read), Step::DeviceRead(1)],
     ),
     mover("to-device", &[Step::ToDevice { at: 1, pages: 1 }]),
-    mover(
-        "to-system",
-        &[
-            Step::Setup {
-                at: 1,
-                pages: 1,
-                purpose: Purpose::ToSystem,
-            },
-            Step::Provide,
-            Step::Pages,
-            Step::Map,
-            Step::Finalize,
-        ],
-    ),
+    // It ends with setup, when nothing is on a device.
+    Short {
+        length: Length::Short,
+        ..mover(
+            "to-system",
+            &[
+                Step::Setup {
+                    at: 1,
+                    pages: 1,
+                    purpose: Purpose::ToSystem,
+                },
+                Step::Provide,
+                Step::Pages,
+                Step::Map,
+                Step::Finalize,
+            ],
+        )
+    },
     mover(
         "give-up",
         &[
@@ -115,13 +152,13 @@ pub(super) const PAIRS: &[Short] = &[
     pinner("revoke", &[Step::Revoke { at: 1, pages: 1 }]),
     other("device-add", &[Step::DeviceAdd(1, 1)]),
     other("read", &[Step::Read(1)]),
-    other("write", &[Step::Write(1, 90)]),
+    copier("write", &[Step::Write(1, 90)]),
     other("gup-read", &[gup(1, false, false), Step::GupPut]),
-    other(
+    copier(
         "gup-write",
         &[gup(1, true, false), Step::GupWrite(91), Step::GupPut],
     ),
-    other(
+    copier(
         "dma",
         &[gup(1, true, true), Step::GupWrite(92), Step::GupPut],
     ),
@@ -136,10 +173,10 @@ pub(super) const PAIRS: &[Short] = &[
         }],
     ),
     other("dontneed", &[Step::DontNeed { at: 1, pages: 1 }]),
-    other("exit", &[Step::Exit]),
-    other("oom-reap", &[Step::OomReap]),
-    other("reclaim", &[Step::Reclaim(1)]),
-    other("compact", &[Step::Compact(1)]),
+    long("exit", &[Step::Exit]),
+    long("oom-reap", &[Step::OomReap]),
+    long("reclaim", &[Step::Reclaim(1)]),
+    long("compact", &[Step::Compact(1)]),
     other("drain", &[Step::Drain]),
     Short {
         place: Some(Place::Shared),
@@ -147,11 +184,11 @@ pub(super) const PAIRS: &[Short] = &[
     },
 ];
 
-/// On pages 1 and 2: no program that any other has as its part.
+/// On pages 1 and 2.
 pub(super) const TRIPLES: &[Short] = &[
     pinner(
-        "acquire-both",
-        &[acquire(2, Access::Write), Step::DeviceAdd(1, 1)],
+        "acquire",
+        &[acquire(1, Access::Write), Step::DeviceAdd(1, 1)],
     ),
     pinner(
         "acquire-second",
@@ -164,10 +201,10 @@ pub(super) const TRIPLES: &[Short] = &[
             Step::DeviceAdd(2, 1),
         ],
     ),
-    mover("to-device", &[Step::ToDevice { at: 1, pages: 2 }]),
-    other("write", &[Step::Write(1, 90)]),
+    mover("to-device", &[Step::ToDevice { at: 1, pages: 1 }]),
+    copier("write", &[Step::Write(1, 90)]),
     other("read-second", &[Step::Read(2)]),
-    other("dma", &[gup(2, true, true), Step::GupPut]),
+    copier("dma", &[gup(2, true, true), Step::GupPut]),
     FORK,
     other("dontneed", &[Step::DontNeed { at: 1, pages: 2 }]),
     other("reclaim", &[Step::Reclaim(1)]),

@@ -156,7 +156,6 @@ impl<S: Synchronisation> Cpu<'_, S> {
             let Some(tail) = self.frame(part) else {
                 continue;
             };
-            tail.head.set(0);
             tail.set_identity(Identity::Anon(anon_vma));
             tail.index.set(frame.index.get() + index as u32);
             tail.reset_flags(copied);
@@ -168,6 +167,8 @@ impl<S: Synchronisation> Cpu<'_, S> {
                     "a part of a huge page is locked",
                 );
             }
+            // `clear_compound_head()`, `page_ref_unfreeze()`.
+            tail.head.set(0);
             tail.count.store(1, Ordering::Release);
             let slot = self.slot();
             self.book(part, |book| {

@@ -35,10 +35,13 @@ pub fn check_page(rules: Rules, facts: CheckFacts) -> bool {
     }
     let mut extra = 1;
     if facts.zone.is_device() {
+        // Who waits for a migration entry of a device page, or faults on it, holds a reference meanwhile: passed all the
+        // same, lest two faulting threads refuse each other for ever.
+        if facts.zone.is_device_private() && rules.ignores_device_waiters() {
+            return true;
+        }
         if rules.device_pages_count_one_more() {
-            // Who waits for a migration entry of a device page holds a reference meanwhile, so 5.11 can't
-            // tell; it passes them all, lest two faulting threads refuse each other for ever.
-            return facts.zone.is_device_private();
+            return false;
         }
         extra += 1;
     }

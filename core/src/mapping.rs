@@ -57,18 +57,19 @@ pub const fn expected_count(rules: Rules, facts: MoveFacts) -> i64 {
 
 /// The tests of `migrate_page_move_mapping()`, in their order.
 ///
-/// Device-private pages may have references of waiters, which the first patch of the series ignores on
-/// 5.11; a negative `extra_count` ignores them for any page that is in no cache.
+/// Device-private pages may have references of waiters, which are
+/// [ignored](Rules::ignores_device_waiters); a negative `extra_count` ignores them for any page that is in no cache.
 #[must_use]
 pub const fn decide_move(rules: Rules, facts: MoveFacts) -> Move {
     let expected = expected_count(rules, facts);
     let tolerant = facts.extra_count < 0;
-    let count_differs = !tolerant && facts.count as i64 != expected;
+    let waiters = facts.device_private && rules.ignores_device_waiters();
+    let count_differs = !tolerant && !waiters && facts.count as i64 != expected;
     if rules.tests_count_first() && count_differs {
         return Move::Again;
     }
     if !facts.mapping.cached() {
-        if count_differs && !facts.device_private {
+        if count_differs {
             return Move::Again;
         }
         return Move::Identity;

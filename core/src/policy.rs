@@ -146,8 +146,7 @@ impl Rules {
         self.modern()
     }
 
-    /// 6.12 tests the count against the expected one before it looks at the mapping, and for device-private
-    /// pages too, which the series' first patch lets pass on 5.11.
+    /// 6.12 tests the count against the expected one before it looks at the mapping.
     #[must_use]
     pub const fn tests_count_first(self) -> bool {
         self.modern()
@@ -311,5 +310,14 @@ impl Rules {
     #[must_use]
     pub const fn keeps_refused_unpins(self) -> bool {
         self.hardened()
+    }
+
+    /// A device-private page may have references that nobody accounts for: no CPU can read it, so that they are those of
+    /// who faults on it or waits for it. 5.11 lets it pass, the series' first patch in `migrate_page()` too; 6.12 compares,
+    /// so that two CPUs that fault on one device page can refuse each other for ever (mainline has since made
+    /// `do_swap_page()` lock the page first, 1afaeb8293c9). Hardened lets it pass on both.
+    #[must_use]
+    pub const fn ignores_device_waiters(self) -> bool {
+        self.hardened() || !self.modern()
     }
 }

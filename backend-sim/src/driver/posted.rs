@@ -42,6 +42,8 @@ pub(crate) fn acquire<S: Synchronisation>(
     _access: Access,
 ) -> Progress<AcquireResult> {
     let mut result = Acquired::default();
+    // If it is tried again, then from the start: no lock is kept from the wait.
+    dev.cpu.unpark();
     for vpn in vpn_of(range.start)..vpn_of(range.end) {
         // The device does not fault on what it has.
         if dev.cpu.m.device_page_at(dev.device, dev.mm, vpn).is_some() {

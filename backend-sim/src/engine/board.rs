@@ -14,6 +14,9 @@ use std::cell::RefCell;
 /// An execution with more visible operations is taken for one that never ends.
 pub const MAX_OPERATIONS: usize = 50_000;
 
+/// Who waits for others when everybody else is done may look again so often.
+const MAX_PAUSES_ALONE: u32 = 3;
+
 /// A set of actors, a bit each.
 pub(crate) type Actors = u8;
 
@@ -89,6 +92,8 @@ pub(crate) struct Board {
     next: Option<u8>,
     status: [Status; MAX_ACTORS],
     deadlock: bool,
+    /// How often somebody waited for others when there was nobody else.
+    alone: u32,
     pub(crate) chooser: Chooser,
     record: bool,
     primitive: [&'static str; MAX_ACTORS],
@@ -119,6 +124,7 @@ impl Board {
         next: None,
         status: [Status::Done; MAX_ACTORS],
         deadlock: false,
+        alone: 0,
         chooser: Chooser::Outside,
         record: false,
         primitive: [""; MAX_ACTORS],
@@ -318,11 +324,21 @@ pub(crate) fn wait(object: usize) -> bool {
     board(|board| !board.deadlock)
 }
 
-/// The current actor has nothing to do until another has run.
-pub(crate) fn pause() {
+/// The current actor has nothing to do until another has run. False if that has come to nothing too often: everybody
+/// else is done, or the execution does not end.
+pub(crate) fn pause() -> bool {
+    board(|board| {
+        let slot = board.slot();
+        let mut others = board.status.iter().enumerate();
+        if others.all(|(actor, status)| actor == slot || *status == Status::Done) {
+            board.alone += 1;
+            board.tally.endless |= board.alone > MAX_PAUSES_ALONE;
+        }
+    });
     if board(|board| board.racing()) {
         leave(Status::Yielded);
     }
+    board(|board| !board.tally.endless)
 }
 
 fn leave(status: Status) {

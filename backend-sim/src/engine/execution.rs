@@ -94,8 +94,8 @@ fn given<S: Synchronisation>(
 pub(crate) struct Conduct {
     /// The actor begins its nth step.
     pub(crate) step: fn(u16),
-    /// It has nothing to do until others have run.
-    pub(crate) pause: fn(),
+    /// It has nothing to do until others have run. False if that will never help.
+    pub(crate) pause: fn() -> bool,
 }
 
 /// An actor does its program to the end, or until it would wait for ever. What it said.
@@ -114,9 +114,12 @@ pub(crate) fn play<S: Synchronisation>(
         loop {
             match player.step(*step) {
                 Ok(()) => break,
-                Err(WaitFor::Others) => (conduct.pause)(),
                 Err(wait) => {
-                    if !cpu.wait(wait) {
+                    let again = match wait {
+                        WaitFor::Others => (conduct.pause)(),
+                        wait => cpu.wait(wait),
+                    };
+                    if !again {
                         machine.report_deadlock(ActorId(program.actor));
                         return player.take_lines();
                     }

@@ -123,7 +123,7 @@ fn run(
         board(|board| {
             let tally = board.tally();
             collected.operations = collected.operations.max(tally.operations);
-            if !outcome.violations.is_empty() {
+            if settings.news(&race, &outcome.violations) {
                 collected.found = Some(Found {
                     broken: outcome.broken,
                     violations: outcome.violations,

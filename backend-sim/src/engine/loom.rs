@@ -170,7 +170,10 @@ fn execute<const FENCES: bool>(
 ) {
     const CONDUCT: Conduct = Conduct {
         step: |_| (),
-        pause: loom::thread::yield_now,
+        pause: || {
+            loom::thread::yield_now();
+            true
+        },
     };
     let (stage, hands) = set_up::<Loom<FENCES>>(race, policy, settings.bugs);
     let stage: Arc<Stage<Loom<FENCES>>> = Arc::new(stage);
@@ -199,7 +202,7 @@ fn execute<const FENCES: bool>(
     if settings.states {
         collected.states.insert(outcome.state);
     }
-    if !outcome.violations.is_empty() && collected.found.is_none() {
+    if settings.news(&race, &outcome.violations) && collected.found.is_none() {
         collected.found = Some(Found {
             broken: outcome.broken,
             violations: outcome.violations,

@@ -78,6 +78,9 @@ pub struct Settings {
     pub fences: bool,
     /// Broken in the machine beside what the race says.
     pub bugs: &'static [Bug],
+    /// What is known to break ([`Violation::what`]): an execution in which nothing else does is no violation. What one defect
+    /// brings about would hide all that come after it otherwise.
+    pub known: Vec<String>,
     /// Set when nobody wants to know any more: ends before the next execution.
     pub stop: Arc<AtomicBool>,
 }
@@ -97,8 +100,18 @@ impl Settings {
             states: false,
             fences: true,
             bugs: &[],
+            known: Vec::new(),
             stop: Arc::default(),
         }
+    }
+
+    /// Is there something among these that is not known?
+    pub(crate) fn news(&self, race: &Race, violations: &[Violation]) -> bool {
+        let known = |violation: &Violation| {
+            race.known.contains(&violation.what)
+                || self.known.iter().any(|what| what == violation.what)
+        };
+        violations.iter().any(|violation| !known(violation))
     }
 
     /// What `race` asks for itself.

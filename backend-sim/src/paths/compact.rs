@@ -49,6 +49,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 policy: self.m.policy,
                 shape: self.m.shape,
             };
+            if self.test_flag(page, PageFlags::PRIVATE) {
+                // `fallback_migrate_page()`: the file system lets go of its buffers first.
+                self.clear_flag(page, PageFlags::PRIVATE);
+                self.put_as(page, Hold::Private);
+            }
             let mut ops = *self;
             moved = migrate_page(&mut ops, rules, new, page, MigrateMode::Sync, 0);
         }

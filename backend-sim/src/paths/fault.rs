@@ -346,18 +346,19 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.flush_tlb_page(mm, spot.vpn);
             self.add_new_anon(new, spot.vma, spot.vpn);
             self.lru_add(new);
-            let bits = PteBits::YOUNG | PteBits::DIRTY | PteBits::WRITE;
-            self.set_entry(mm, spot.vpn, Entry::Page(new, bits));
-            if let Some(old) = old {
-                self.drop_rmap(old);
-            }
-            // Who writes through a reference while the page is copied gets what he gets.
+            // Who writes through a reference while the page is copied gets what he gets. Noted before another CPU can write
+            // to the copy.
             let held = old.is_some_and(|old| {
                 let book = self.read_book(self.head(old));
                 book.gup > 0 || book.gup_pins > 0
             });
             if held || spot.area.file().is_some() {
                 self.note_own(mm, spot.vpn, word);
+            }
+            let bits = PteBits::YOUNG | PteBits::DIRTY | PteBits::WRITE;
+            self.set_entry(mm, spot.vpn, Entry::Page(new, bits));
+            if let Some(old) = old {
+                self.drop_rmap(old);
             }
             self.event(Event::CowCopy);
         }

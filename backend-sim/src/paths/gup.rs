@@ -40,10 +40,13 @@ pub struct GupRef {
 pub struct Fault;
 
 impl<'m, S: Synchronisation> Cpu<'m, S> {
-    /// Take a reference in the way of the flags, unless the count is zero (`try_grab_compound_head()`).
-    fn grab(&self, page: Pfn, flags: GupFlags) -> bool {
+    /// Take a reference in the way of the flags, unless the count is zero (`try_grab_compound_head()`). It is the head's
+    /// of that moment: a split may make the page another's, or its own, before the reference is put.
+    fn grab(&self, page: Pfn, flags: GupFlags) -> Option<Pfn> {
+        let head = self.head(page);
         let count = if flags.pin { GUP_PIN_COUNTING_BIAS } else { 1 };
-        self.get_many_unless_zero(page, count, Hold::Gup)
+        self.get_many_unless_zero(head, count, Hold::Gup)
+            .then_some(head)
     }
 
     fn ungrab(&self, page: Pfn, flags: GupFlags) {
@@ -73,7 +76,8 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         if flags.pin && seq & 1 == 1 {
             return None;
         }
-        let entry = self.lockless_entry(mm, vpn);
+        let seen = self.lockless_entry(mm, vpn);
+        let (_, entry) = seen;
         let Entry::Page(page, _) = entry else {
             return None;
         };
@@ -81,12 +85,10 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             return None;
         }
         let lives = self.read_book(page).lives;
-        if !self.grab(page, flags) {
-            return None;
-        }
-        if !self.m.bug(Bug::GupWithoutRecheck) && self.lockless_entry(mm, vpn) != entry {
+        let head = self.grab(page, flags)?;
+        if !self.m.bug(Bug::GupWithoutRecheck) && self.lockless_entry(mm, vpn) != seen {
             self.event(Event::GupFastBackedOut);
-            self.ungrab(page, flags);
+            self.ungrab(head, flags);
             return None;
         }
         self.check_grabbed(mm, vpn, page, lives);
@@ -94,7 +96,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             S::fence();
             if space.protect_seq.load(Ordering::Relaxed) != seq {
                 self.event(Event::GupFastBackedOut);
-                self.ungrab(page, flags);
+                self.ungrab(head, flags);
                 return None;
             }
         }
@@ -110,12 +112,16 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         })
     }
 
-    fn lockless_entry(&self, mm: MmId, vpn: usize) -> Entry {
-        match self.read_pmd(mm, vpn) {
+    /// What the tables say of a page, and the upper level by itself: a huge entry that has become a table since is not
+    /// the same, whatever the table says.
+    fn lockless_entry(&self, mm: MmId, vpn: usize) -> (Pmd, Entry) {
+        let pmd = self.read_pmd(mm, vpn);
+        let entry = match pmd {
             Pmd::Table => self.read_entry(mm, vpn),
             Pmd::Huge(head, bits) => Entry::Page(Pfn(head.0 + vpn - Self::table_start(vpn)), bits),
             _ => Entry::None,
-        }
+        };
+        (pmd, entry)
     }
 
     /// `get_user_pages()`: under `mmap_lock`, faulting the page in if need be.
@@ -174,7 +180,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         self.lock_table(mm, vpn);
         let entry = self.read_entry(mm, vpn);
         let found = match entry {
-            Entry::Page(page, _) if (!flags.write || entry.write()) && self.grab(page, flags) => {
+            Entry::Page(page, _)
+                if (!flags.write || entry.write()) && self.grab(page, flags).is_some() =>
+            {
                 Some(Some(page))
             }
             Entry::Zero(_) if !flags.write => Some(None),
@@ -187,7 +195,10 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     /// A reference on the page that an entry of this actor's address space names, or on the original that the device
     /// page there stands for: taken under the PTL, as who handles a device-private fault takes it. What a migration
     /// entry names may have no references just now, and then there is none.
-    #[cfg(feature = "std")]
+    #[cfg_attr(
+        not(feature = "std"),
+        expect(dead_code, reason = "only scenarios do")
+    )]
     pub(crate) fn follow_entry(&self, vpn: usize, original: bool) -> Option<Pfn> {
         let mm = self.mm()?;
         self.at("follow_page");

@@ -295,7 +295,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             match self.read_pmd(mm, vpn) {
                 Pmd::Table => self.zap_table(mm, vpn, end, &mut gather),
                 Pmd::Huge(..) | Pmd::HugeZero if end - vpn == TABLE_PAGES => {
-                    self.zap_huge(mm, vpn, &mut gather);
+                    if !self.zap_huge(mm, vpn, &mut gather) {
+                        continue;
+                    }
                 }
                 Pmd::Huge(..) | Pmd::HugeZero => {
                     self.split_pmd(mm, vpn);
@@ -420,11 +422,16 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     }
 
     /// `zap_huge_pmd()`.
-    fn zap_huge(&self, mm: MmId, first: usize, gather: &mut Gather) {
+    /// False if it is not huge any more, now that the lock is held (`pmd_trans_huge_lock()`).
+    fn zap_huge(&self, mm: MmId, first: usize, gather: &mut Gather) -> bool {
         let Some(table) = self.table(mm, first) else {
-            return;
+            return true;
         };
         self.lock_table(mm, first);
+        if !matches!(self.read_pmd(mm, first), Pmd::Huge(..) | Pmd::HugeZero) {
+            self.unlock_table(mm, first);
+            return false;
+        }
         let old = Pmd::unpack(full::<S, _>(|| {
             table.pmd.swap(Pmd::None.pack(), Ordering::AcqRel)
         }));
@@ -441,6 +448,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.note_zapped(mm, vpn);
         }
         self.unlock_table(mm, first);
+        true
     }
 
     /// The area at an address, while `mmap_lock` is held.

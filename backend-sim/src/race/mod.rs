@@ -68,6 +68,8 @@ pub struct Race {
     pub name: Cow<'static, str>,
     /// What it is about, in one line.
     pub about: Cow<'static, str>,
+    /// Those generated together have one name in common, to be reported together; empty for the others.
+    pub family: Cow<'static, str>,
     /// The machine.
     pub config: Config<'static>,
     /// What stands at pages of address spaces before anybody acts.
@@ -87,6 +89,9 @@ pub struct Race {
     pub hardened: bool,
     /// What must come of it under `AsPosted`; none if it is not run.
     pub posted: Option<Posted>,
+    /// What is known to break under `AsPosted` besides ([`Violation::what`](crate::Violation::what)): another race shows it,
+    /// and it would hide what this one is about.
+    pub known: &'static [&'static str],
     /// How it is explored by default.
     pub effort: Effort,
     /// By loom as well, at this bound: is there something in it that hangs on memory orderings?
@@ -98,6 +103,7 @@ impl Race {
     pub const BASE: Self = Self {
         name: Cow::Borrowed(""),
         about: Cow::Borrowed(""),
+        family: Cow::Borrowed(""),
         config: Config::SMALL,
         populate: Cow::Borrowed(&[]),
         given: Cow::Borrowed(&[]),
@@ -107,6 +113,7 @@ impl Race {
         breaks: None,
         hardened: true,
         posted: Some(Posted::Open),
+        known: &[],
         effort: Effort::Bound(2),
         loom: None,
     };

@@ -30,6 +30,8 @@ pub struct Hands {
     /// Pages has run.
     moved: bool,
     gup: Option<GupRef>,
+    /// Something was written through it that nobody has been told of.
+    gup_wrote: bool,
     locked: Option<Pfn>,
     isolated: Option<Pfn>,
     held: Option<Pfn>,
@@ -179,8 +181,16 @@ impl<'m, S: Synchronisation> Player<'m, S> {
                     self.say(&format!("gup {at}: refused"));
                 }
             }
-            (Step::GupWrite(value), Some(reference)) => cpu.gup_write(&reference, value),
+            (Step::GupWrite(value), Some(reference)) => {
+                cpu.gup_write(&reference, value);
+                self.hands.gup_wrote = true;
+            }
             (Step::GupPut, Some(reference)) => {
+                // `unpin_user_pages_dirty_lock()`: who has written says so.
+                if self.hands.gup_wrote {
+                    done(cpu.gup_dirty(&reference))?;
+                    self.hands.gup_wrote = false;
+                }
                 cpu.gup_put(reference);
                 self.hands.gup = None;
             }

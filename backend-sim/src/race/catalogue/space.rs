@@ -1,0 +1,135 @@
+//! *space*: what a process does to its address space against each stage.
+
+use super::short::*;
+use crate::event::Event;
+use crate::race::Race;
+use crate::scenario::Step;
+
+/// Acquire, and use it.
+const USE: &[Step] = &[acquire(1, 1), Step::DeviceAdd(1, 1)];
+/// Take it back by a fault.
+const TAKE: &[Step] = &[Step::Write(1, 20)];
+
+pub(super) fn races() -> Vec<Race> {
+    vec![
+        race(
+            "fork-acquire",
+            "a process forks while its page is acquired",
+            &[USE, &[Step::Fork(B)]],
+            &[
+                Event::Restore,
+                Event::PinRefused,
+                Event::ForkDevicePrivate,
+                Event::Blocked,
+            ],
+        ),
+        race(
+            "fork-acquired",
+            "a process forks while the device writes its pinned page",
+            &[&[Step::DeviceAdd(1, 1)], &[Step::Fork(B)]],
+            &[Event::ForkDevicePrivate, Event::DeviceRevoked],
+        )
+        .given(ACQUIRED),
+        race(
+            "fork-fault",
+            "a process forks while a CPU takes a pinned page back",
+            &[TAKE, &[Step::Fork(B)]],
+            &[Event::ForkDevicePrivate, Event::FaultedBack, Event::Blocked],
+        )
+        .given(ACQUIRED),
+        race(
+            "fork-to-device",
+            "a process forks while its page is migrated to a device",
+            &[&[TO_DEVICE], &[Step::Fork(B)]],
+            &[Event::MigratedToDevice, Event::ForkDevicePrivate],
+        ),
+        race(
+            "munmap-acquire",
+            "a page is unmapped while it is acquired",
+            &[USE, &[MUNMAP]],
+            &[Event::Pinned, Event::PageFreeWithPair, Event::DeviceRevoked],
+        ),
+        race(
+            "munmap-acquired",
+            "a pinned page is unmapped while the device writes it",
+            &[&[Step::DeviceAdd(1, 1)], &[MUNMAP]],
+            &[Event::PageFreeWithPair, Event::DeviceFault, Event::Unpinned],
+        )
+        .given(ACQUIRED)
+        .and_loom(1),
+        race(
+            "munmap-fault",
+            "a pinned page is unmapped while a CPU takes it back",
+            &[TAKE, &[MUNMAP]],
+            &[Event::FaultedBack, Event::PageFreeWithPair, Event::Segv],
+        )
+        .given(ACQUIRED),
+        race(
+            "mprotect-acquire",
+            "a page is write-protected while it is acquired for writing",
+            &[USE, &[PROTECT]],
+            &[Event::Pinned, Event::DeviceRevoked],
+        ),
+        race(
+            "mprotect-fault",
+            "a pinned page is write-protected while a CPU takes it back",
+            &[TAKE, &[PROTECT]],
+            &[Event::FaultedBack, Event::Segv],
+        )
+        .given(ACQUIRED),
+        race(
+            "dontneed-acquire",
+            "MADV_DONTNEED of a page while it is acquired",
+            &[USE, &[DONTNEED]],
+            &[Event::MigrationEntryZapped, Event::PageFreeWithPair],
+        )
+        .and_loom(1),
+        race(
+            "dontneed-fault",
+            "MADV_DONTNEED of a pinned page while a CPU takes it back",
+            &[TAKE, &[DONTNEED]],
+            &[
+                Event::FaultedBack,
+                Event::PageFreeWithPair,
+                Event::MigrationEntryZapped,
+            ],
+        )
+        .given(ACQUIRED),
+        race(
+            "dontneed-to-device",
+            "MADV_DONTNEED of a page while it is migrated to a device",
+            &[&[TO_DEVICE], &[DONTNEED]],
+            &[
+                Event::MigratedToDevice,
+                Event::MigrationEntryZapped,
+                Event::PageFree,
+            ],
+        ),
+        race(
+            "exit-acquire",
+            "a process exits while its page is acquired",
+            &[USE, &[Step::Exit]],
+            &[Event::Pinned, Event::PageFreeWithPair],
+        ),
+        race(
+            "exit-fault",
+            "a process exits while one of its CPUs takes a pinned page back",
+            &[TAKE, &[Step::Exit]],
+            &[Event::FaultedBack, Event::PageFreeWithPair],
+        )
+        .given(ACQUIRED),
+        race(
+            "oom-reap-acquire",
+            "the OOM reaper zaps a page while it is acquired",
+            &[USE, &[Step::OomReap]],
+            &[Event::MigrationEntryZapped, Event::NotifierRetry],
+        ),
+        race(
+            "oom-reap-fault",
+            "the OOM reaper zaps a pinned page while a CPU takes it back",
+            &[TAKE, &[Step::OomReap]],
+            &[Event::FaultedBack, Event::PageFreeWithPair],
+        )
+        .given(ACQUIRED),
+    ]
+}

@@ -1,0 +1,304 @@
+//! What stands at the pages before a generated race begins.
+
+use crate::config::{
+    ActorId, ActorSpec, Config, DeviceId, DeviceSpec, DriverKind, FileId, FileSpec, MemcgId,
+    MirrorSpec, MmId, MmSpec, VmaKind, VmaSpec,
+};
+use crate::paths::populate::Populate;
+use crate::scenario::{By, Step};
+use migrate_pin_core::Access;
+
+/// The address space that all actors are in.
+const A: MmId = MmId(0);
+/// The one to fork into.
+pub(super) const B: MmId = MmId(1);
+
+/// What an area maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Anonymous,
+    Shared,
+    Private,
+}
+
+/// One kind of page.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) place: Place,
+    pub(super) config: Config<'static>,
+    pub(super) populate: &'static [(MmId, u16, Populate)],
+    pub(super) given: &'static [By],
+    /// Has a device a part in it before anybody acts?
+    pub(super) device: bool,
+    /// Was it migrated, not pinned?
+    pub(super) migrated: bool,
+}
+
+const fn config(vmas: &'static [MmSpec<'static>]) -> Config<'static> {
+    Config {
+        mms: vmas,
+        files: &[FileSpec {
+            contents: &[40, 41, 42, 43],
+        }],
+        actors: ACTORS,
+        system_pages: 12,
+        mm_pages: 4,
+        swap_slots: 4,
+        pin_records: 4,
+        ..Config::SMALL
+    }
+}
+
+const ACTORS: &[ActorSpec] = &[actor(0), actor(1), actor(2)];
+
+const fn actor(cpu: u8) -> ActorSpec {
+    ActorSpec { cpu, mm: Some(A) }
+}
+
+const fn space(vmas: &'static [VmaSpec]) -> MmSpec<'static> {
+    let memcg = MemcgId(0);
+    MmSpec { memcg, vmas }
+}
+
+const EMPTY: MmSpec<'static> = space(&[]);
+const ANONYMOUS: Config<'static> = config(&[space(&[VmaSpec::anonymous(0, 4)]), EMPTY]);
+const SHARED: Config<'static> = config(&[
+    space(&[VmaSpec::anonymous(0, 4).of(VmaKind::Shared(FileId(0), 0))]),
+    EMPTY,
+]);
+const PRIVATE: Config<'static> = config(&[
+    space(&[VmaSpec::anonymous(0, 4).of(VmaKind::Private(FileId(0), 0))]),
+    EMPTY,
+]);
+
+const fn device(driver: DriverKind) -> DeviceSpec {
+    DeviceSpec {
+        pages: 3,
+        mappings: 4,
+        driver,
+    }
+}
+
+const fn mirror(device: u8) -> MirrorSpec {
+    MirrorSpec {
+        device: DeviceId(device),
+        mm: A,
+    }
+}
+
+/// One device for all actors.
+pub(super) const MIRROR: &[MirrorSpec] = &[mirror(0)];
+/// Two devices, the actors by turns.
+pub(super) const MIRRORS_OF_TWO: &[MirrorSpec] = &[mirror(0), mirror(1), mirror(0)];
+
+/// One device or two, with this driver.
+pub(super) const fn devices(driver: DriverKind, two: bool) -> &'static [DeviceSpec] {
+    const CAREFUL: &[DeviceSpec] = &[device(DriverKind::Careful); 2];
+    const POSTED: &[DeviceSpec] = &[device(DriverKind::Posted); 2];
+    let all = match driver {
+        DriverKind::Careful => CAREFUL,
+        DriverKind::Posted => POSTED,
+    };
+    if two {
+        all
+    } else {
+        all.split_at(1).0
+    }
+}
+
+const fn plain(
+    name: &'static str,
+    about: &'static str,
+    populate: &'static [(MmId, u16, Populate)],
+) -> Kind {
+    Kind {
+        name,
+        about,
+        place: Place::Anonymous,
+        config: ANONYMOUS,
+        populate,
+        given: &[],
+        device: false,
+        migrated: false,
+    }
+}
+
+const fn file(
+    place: Place,
+    name: &'static str,
+    about: &'static str,
+    populate: &'static [(MmId, u16, Populate)],
+) -> Kind {
+    Kind {
+        place,
+        config: match place {
+            Place::Anonymous => ANONYMOUS,
+            Place::Shared => SHARED,
+            Place::Private => PRIVATE,
+        },
+        ..plain(name, about, populate)
+    }
+}
+
+const fn given(name: &'static str, about: &'static str, given: &'static [By]) -> Kind {
+    Kind {
+        given,
+        device: true,
+        ..plain(name, about, WRITTEN)
+    }
+}
+
+const WRITTEN: &[(MmId, u16, Populate)] = &[(A, 1, Populate::Written(7))];
+
+const fn acquire(pages: u16, access: Access) -> Step {
+    Step::Acquire {
+        at: 1,
+        pages,
+        access,
+    }
+}
+
+/// One page each, at page 1; a huge page is there as a whole.
+pub(super) const KINDS: &[Kind] = &[
+    plain("hole", "nothing is there yet", &[]),
+    plain("written", "anonymous memory", WRITTEN),
+    plain(
+        "in-batch",
+        "anonymous memory, still in the LRU batch of a CPU",
+        &[(A, 1, Populate::WrittenInBatch(7, ActorId(1)))],
+    ),
+    plain(
+        "clean",
+        "anonymous memory whose entry is not dirty",
+        &[(A, 1, Populate::Clean(7, true))],
+    ),
+    plain(
+        "marked",
+        "anonymous memory, soft-dirty and write-protected for userfaultfd",
+        &[(A, 1, Populate::Marked(7))],
+    ),
+    plain("zero-page", "the zero page", &[(A, 1, Populate::ZeroPage)]),
+    plain("swapped", "in swap", &[(A, 1, Populate::Swapped(7))]),
+    plain(
+        "swap-cached",
+        "read from swap, in the swap cache",
+        &[(A, 1, Populate::SwapCached(7))],
+    ),
+    plain(
+        "swap-cached-unmapped",
+        "in swap and in the swap cache",
+        &[(A, 1, Populate::SwapCachedUnmapped(7))],
+    ),
+    plain(
+        "lazy-free",
+        "anonymous memory after MADV_FREE",
+        &[(A, 1, Populate::LazyFree(7))],
+    ),
+    plain(
+        "compound",
+        "part of a compound page that is mapped by entries",
+        &[(A, 1, Populate::Compound(7))],
+    ),
+    plain("huge", "a huge page", &[(A, 0, Populate::Huge(7))]),
+    file(
+        Place::Shared,
+        "shared-file-read",
+        "a page of a shared file, read",
+        &[(A, 1, Populate::Read)],
+    ),
+    file(
+        Place::Shared,
+        "shared-file-written",
+        "a page of a shared file, written",
+        WRITTEN,
+    ),
+    file(
+        Place::Shared,
+        "shared-file-private-data",
+        "a page of a shared file with buffers",
+        &[(A, 1, Populate::WithPrivate)],
+    ),
+    file(
+        Place::Private,
+        "private-file-read",
+        "a page of a private mapping of a file, read",
+        &[(A, 1, Populate::Read)],
+    ),
+    file(
+        Place::Private,
+        "private-file-written",
+        "a page of a private mapping of a file, written",
+        WRITTEN,
+    ),
+    Kind {
+        given: &[By(0, Step::Fork(B))],
+        ..plain(
+            "shared-by-fork",
+            "anonymous memory shared with a child",
+            WRITTEN,
+        )
+    },
+    given(
+        "acquired",
+        "pinned for a device that has written it",
+        &[
+            By(0, acquire(1, Access::Write)),
+            By(0, Step::DeviceAdd(1, 1)),
+        ],
+    ),
+    given(
+        "acquired-to-read",
+        "pinned for a device that reads it",
+        &[By(0, acquire(1, Access::Read)), By(0, Step::DeviceRead(1))],
+    ),
+    Kind {
+        migrated: true,
+        ..given(
+            "on-device",
+            "migrated to a device",
+            &[By(0, Step::ToDevice { at: 1, pages: 1 })],
+        )
+    },
+    Kind {
+        migrated: true,
+        ..given(
+            "on-device-shared",
+            "migrated to a device, then shared with a child",
+            &[
+                By(0, Step::ToDevice { at: 1, pages: 1 }),
+                By(0, Step::Fork(B)),
+            ],
+        )
+    },
+];
+
+const TWO_WRITTEN: &[(MmId, u16, Populate)] =
+    &[(A, 1, Populate::Written(7)), (A, 2, Populate::Written(8))];
+
+/// Two pages each, at 1 and 2.
+pub(super) const TRIPLE_KINDS: &[Kind] = &[
+    plain("written", "anonymous memory", TWO_WRITTEN),
+    plain(
+        "half-swapped",
+        "anonymous memory, one of two pages in swap",
+        &[(A, 1, Populate::Written(7)), (A, 2, Populate::Swapped(8))],
+    ),
+    Kind {
+        populate: TWO_WRITTEN,
+        ..given(
+            "half-acquired",
+            "one page pinned for a device, one not",
+            &[By(0, acquire(1, Access::Write))],
+        )
+    },
+    Kind {
+        populate: TWO_WRITTEN,
+        migrated: true,
+        ..given(
+            "on-device",
+            "migrated to a device",
+            &[By(0, Step::ToDevice { at: 1, pages: 2 })],
+        )
+    },
+];

@@ -1,12 +1,14 @@
 //! Seeded bugs: a machine with one of these is broken in one way, and the invariant beside it must notice.
 //!
-//! Each is a line of the kernel, of the hardware or of the driver left out or done twice, switched on by
-//! [`Machine::seed`](crate::Machine::seed). [`Bug::breaks`] names the invariant that it is there to prove.
+//! Each is a line of the kernel, of the hardware or of the driver left out, done twice or done at the wrong moment,
+//! switched on by [`Machine::seed`](crate::Machine::seed). [`Bug::breaks`] names the invariant that it is there to prove.
+//! Those of [`Bug::needs_race`] are a matter of moments only: each has a race in
+//! `race/catalogue/seeded.rs`, the others a scenario in `scenario/catalogue/seeds.rs`.
 
 use crate::violation::Invariant;
 
 macro_rules! bugs {
-    ($( $(#[$doc:meta])* $variant:ident $name:literal => $invariant:ident ),* $(,)?) => {
+    ($( $(#[$doc:meta])* $variant:ident $name:literal => $invariant:ident $($race:ident)? ),* $(,)?) => {
         /// One way to be broken.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
@@ -25,7 +27,7 @@ macro_rules! bugs {
             /// Only an interleaving shows it: one actor after the other can't.
             #[must_use]
             pub const fn needs_race(self) -> bool {
-                matches!(self, Self::GupWithoutRecheck)
+                match self { $( Self::$variant => bugs!(@race $($race)?) ),* }
             }
 
             /// The invariant that must notice.
@@ -35,6 +37,8 @@ macro_rules! bugs {
             }
         }
     };
+    (@race) => { false };
+    (@race race) => { true };
 }
 
 bugs! {
@@ -55,7 +59,7 @@ bugs! {
     /// `tlb_finish_mmu()` frees the pages and flushes later.
     FreeBeforeFlush "free-before-flush" => Tlb,
     /// `gup_pte_range()` does not look at the entry again once it has the reference.
-    GupWithoutRecheck "gup-without-recheck" => Uaf,
+    GupWithoutRecheck "gup-without-recheck" => Uaf race,
     /// `release_pages()` at the end of an LRU drain drops each page twice.
     DrainPutsTwice "drain-puts-twice" => Uaf,
     /// `__pagevec_lru_add_fn()` puts the page on the list twice.
@@ -116,4 +120,40 @@ bugs! {
     CopyPutsTwice "copy-puts-twice" => Uaf,
     /// `munmap()` leaves an entry in the table that it forgets.
     ZapLeavesEntry "zap-leaves-entry" => Data,
+
+    // ---- those that need a race, in the order of the invariants ----
+    /// `put_page()` reads the count and writes it one lower, not in one piece.
+    PutNotAtomic "put-not-atomic" => Ref race,
+    /// `page_remove_rmap()` reads the map count and writes it one lower, not in one piece.
+    RmapNotAtomic "rmap-not-atomic" => Map race,
+    /// `anon_vma_prepare()` does not look again, once it has the lock, whether the area has got an `anon_vma` meanwhile.
+    AnonVmaWithoutRecheck "anon-vma-without-recheck" => Rmap race,
+    /// `ptep_clear_flush()` flushes first and clears then.
+    FlushBeforeClear "flush-before-clear" => Tlb race,
+    /// `isolate_lru_page()` tests `PG_lru` and then clears it, not in one piece.
+    IsolateNotAtomic "isolate-not-atomic" => Lru race,
+    /// `trylock_page()` tests `PG_locked` and then sets it, not in one piece.
+    TrylockNotAtomic "trylock-not-atomic" => Lock race,
+    /// `page_ref_sub()` of a pin's bias reads the count and writes it lower, not in one piece.
+    UnpinNotAtomic "unpin-not-atomic" => Pin race,
+    /// The driver looks for a free device page and takes it in two sections of the pool's lock.
+    PoolLockDropped "pool-lock-dropped" => Pair race,
+    /// `zap_pte_range()` removes the rmap before it clears the entry.
+    RmapBeforeClear "rmap-before-clear" => Excl race,
+    /// `dup_mmap()` flushes the parent's TLBs after it has dropped `mmap_lock`.
+    ForkFlushesLate "fork-flushes-late" => Cow race,
+    /// The driver's callback takes the mappings away and sets the sequence number in two sections of its lock.
+    SeqAfterRevoke "seq-after-revoke" => Notify race,
+    /// `try_to_unmap_one()` goes by the dirty bit that it saw, not by the one that it cleared.
+    DirtyBeforeClear "dirty-before-clear" => Data race,
+    /// `rmap_walk_anon()` comes to a child's area before its parent's, which `fork()` copies from.
+    RmapChildFirst "rmap-child-first" => Pte race,
+    /// The driver keeps one `cpages` for all its calls.
+    CountShared "count-shared" => Count race,
+    /// The driver keeps one word for all its calls, the flags and the pfn apart.
+    WordShared "word-shared" => Word race,
+    /// `mem_cgroup_charge()` goes by the counter as it was before the page was allocated.
+    ChargeNotAtomic "charge-not-atomic" => Charge race,
+    /// `migration_entry_wait()` waits for the page with the PTL held.
+    WaitUnderPtl "wait-under-ptl" => Live race,
 }

@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::frame::PageFlags;
 use crate::lock::{Lock, LockName};
 use crate::notifier::SEQ;
-use crate::sync::{Monitor, Plain, Synchronisation};
+use crate::sync::{Atomic32, Monitor, Plain, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::ops::{NoMemory, Owner, Range};
 use migrate_pin_core::{Access, Device, Pfn, Revoked};
@@ -36,6 +36,15 @@ pub(crate) struct DeviceState<S: Synchronisation> {
     pub(crate) table:
         spin::Mutex<heapless::Vec<DeviceMapping, { crate::config::MAX_DEVICE_MAPPINGS }>>,
     capacity: usize,
+    pub(crate) shared: Shared<S>,
+}
+
+/// What a driver has that keeps one `struct migrate_vma` for all its calls, not one on the stack of each: nobody uses it
+/// but with [`Bug::CountShared`] and [`Bug::WordShared`].
+pub(crate) struct Shared<S: Synchronisation> {
+    pub(crate) cpages: S::U32,
+    pub(crate) flags: S::U32,
+    pub(crate) pfn: S::U32,
 }
 
 impl<S: Synchronisation> DeviceState<S> {
@@ -52,6 +61,11 @@ impl<S: Synchronisation> DeviceState<S> {
             table_lock: Lock::new(LockName::DeviceTable),
             table: spin::Mutex::new(heapless::Vec::new()),
             capacity: spec.mappings.into(),
+            shared: Shared {
+                cpages: S::U32::new(0),
+                flags: S::U32::new(0),
+                pfn: S::U32::new(0),
+            },
         }
     }
 }
@@ -133,7 +147,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
 }
 
 impl<'m, S: Synchronisation> Dev<'m, S> {
-    fn state(&self) -> Option<&'m DeviceState<S>> {
+    pub(crate) fn state(&self) -> Option<&'m DeviceState<S>> {
         self.cpu.m.devices.get(usize::from(self.device.0))
     }
 
@@ -239,7 +253,8 @@ impl<S: Synchronisation> Device for Dev<'_, S> {
             return None;
         }
         device.pool_lock.lock(&self.cpu);
-        let twice = self.cpu.m.bug(Bug::DevicePageTwice);
+        let dropped = self.cpu.m.bug(Bug::PoolLockDropped);
+        let twice = dropped || self.cpu.m.bug(Bug::DevicePageTwice);
         let page = {
             let mut pool = device.pool.lock();
             if twice {
@@ -248,6 +263,11 @@ impl<S: Synchronisation> Device for Dev<'_, S> {
                 pool.pop()
             }
         };
+        if dropped {
+            device.pool_lock.unlock(&self.cpu);
+            device.pool_lock.lock(&self.cpu);
+            device.pool.lock().retain(|free| Some(*free) != page);
+        }
         device.pool_lock.unlock(&self.cpu);
         let Some(page) = page else {
             self.cpu.event(Event::DevicePageRefused);

@@ -4,6 +4,7 @@
 //! driver hands a locked page to `migrate_vma_finalize()`. Who holds a lock is written beside it, invisible
 //! to engines, so that an unlock by anybody else, or an access without the lock, is a violation of LOCK.
 
+use crate::bug::Bug;
 use crate::cpu::Cpu;
 use crate::sync::{Monitor, Plain, Synchronisation};
 use crate::violation::Invariant;
@@ -108,7 +109,12 @@ impl<S: Synchronisation> Lock<S> {
 
     /// Take it if it is free.
     pub(crate) fn try_lock(&self, cpu: &Cpu<'_, S>) -> bool {
-        let free = self.state.update(|state| (1, state == 0));
+        let free = if self.name == LockName::Page && cpu.m.bug(Bug::TrylockNotAtomic) {
+            let free = self.state.read() == 0;
+            free && self.state.update(|_| (1, true))
+        } else {
+            self.state.update(|state| (1, state == 0))
+        };
         if free {
             self.owner.set(u32::from(cpu.actor.0) + 1);
         }

@@ -144,7 +144,14 @@ impl<S: Synchronisation> Cpu<'_, S> {
         {
             return false;
         }
-        if !self.test_clear_flag(page, PageFlags::LRU) {
+        let on_list = if self.m.bug(Bug::IsolateNotAtomic) {
+            let on_list = self.test_flag(page, PageFlags::LRU);
+            self.clear_flag(page, PageFlags::LRU);
+            on_list
+        } else {
+            self.test_clear_flag(page, PageFlags::LRU)
+        };
+        if !on_list {
             self.event(Event::IsolateFailed);
             return false;
         }

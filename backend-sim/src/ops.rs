@@ -380,7 +380,15 @@ impl<S: Synchronisation> MmOps for Cpu<'_, S> {
         let Some(frame) = self.live_frame(page, "page_ref_sub() of a free page") else {
             return;
         };
-        let old = frame.count.fetch_sub(count, Ordering::Relaxed);
+        let old = if self.m.bug(Bug::UnpinNotAtomic) {
+            let old = frame.count.load(Ordering::Relaxed);
+            frame
+                .count
+                .store(old.wrapping_sub(count), Ordering::Relaxed);
+            old
+        } else {
+            frame.count.fetch_sub(count, Ordering::Relaxed)
+        };
         if count.is_multiple_of(GUP_PIN_COUNTING_BIAS) {
             let pins = (count / GUP_PIN_COUNTING_BIAS) as u8;
             let had = self.book(page, |book| {

@@ -92,7 +92,13 @@ impl<S: Synchronisation> Cpu<'_, S> {
     /// Subtract from the count, do the same in the ledger, and free the page if nothing is left.
     pub(crate) fn drop_count(&self, page: Pfn, count: &S::U32, by: u32, leave: impl FnOnce()) {
         let old = full::<S, _>(|| {
-            let old = count.fetch_sub(by, Ordering::AcqRel);
+            let old = if self.m.bug(Bug::PutNotAtomic) {
+                let old = count.load(Ordering::Acquire);
+                count.store(old.wrapping_sub(by), Ordering::Release);
+                old
+            } else {
+                count.fetch_sub(by, Ordering::AcqRel)
+            };
             leave();
             if old >= by {
                 self.check_count_of(page, old - by);

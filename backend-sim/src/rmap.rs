@@ -55,7 +55,13 @@ impl<S: Synchronisation> Cpu<'_, S> {
         };
         self.touch(page);
         let old = full::<S, _>(|| {
-            let old = frame.mapcount.fetch_sub(1, Ordering::Relaxed);
+            let old = if self.m.bug(Bug::RmapNotAtomic) {
+                let old = frame.mapcount.load(Ordering::Relaxed);
+                frame.mapcount.store(old.wrapping_sub(1), Ordering::Relaxed);
+                old
+            } else {
+                frame.mapcount.fetch_sub(1, Ordering::Relaxed)
+            };
             self.book(page, |book| book.mapcount = (old as i32 - 1).max(0));
             old
         });
@@ -98,7 +104,14 @@ impl<S: Synchronisation> Cpu<'_, S> {
         let id = self.new_anon_vma(None)?;
         // Under `mmap_lock` for reading two faults may come here at once; the kernel decides under
         // `page_table_lock` which one wins.
-        area.linked.set(area.linked.get() | 1 << id);
+        let mut linked = area.linked.get();
+        if self.m.bug(Bug::AnonVmaWithoutRecheck) {
+            // The one that lost is not linked to anything.
+            self.lock_anon_vma(id);
+            self.unlock_anon_vma(id);
+            linked = 0;
+        }
+        area.linked.set(linked | 1 << id);
         area.anon_vma.set(u32::from(id) + 1);
         Some(id)
     }
@@ -235,7 +248,14 @@ impl<S: Synchronisation> Cpu<'_, S> {
             Identity::None => return,
         };
         lock.read(self);
-        'walk: for (mm, space) in self.m.mms.iter().enumerate() {
+        // A child's address space comes behind its parent's, as in the kernel's interval tree.
+        let mms = self.m.mms.len();
+        'walk: for nth in 0..mms {
+            let mm = match self.m.bug(Bug::RmapChildFirst) {
+                false => nth,
+                true => mms - 1 - nth,
+            };
+            let space = &self.m.mms[mm];
             for (number, area) in space.areas.iter().enumerate() {
                 let linked = match identity {
                     Identity::Anon(id) => area.linked.get() >> id & 1 != 0,
@@ -323,9 +343,17 @@ impl<S: Synchronisation> Cpu<'_, S> {
             self.drop_mapping(page);
             return true;
         }
-        let old = self.clear_entry(mm, vpn);
-        self.flush_tlb_page(mm, vpn);
-        let _ = entry;
+        let early = self.m.bug(Bug::FlushBeforeClear);
+        if early {
+            self.flush_tlb_page(mm, vpn);
+        }
+        let mut old = self.clear_entry(mm, vpn);
+        if !early {
+            self.flush_tlb_page(mm, vpn);
+        }
+        if self.m.bug(Bug::DirtyBeforeClear) {
+            old = entry;
+        }
         if old.bits().contains(PteBits::DIRTY) && !self.m.bug(Bug::UnmapLosesDirty) {
             self.set_flag(self.head(page), PageFlags::DIRTY);
         }

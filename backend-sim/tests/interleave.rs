@@ -623,9 +623,10 @@ fn the_patch_as_posted_breaks() {
     }
 }
 
-/// The bugs that no order of whole operations shows, and programs that do.
+/// The bug of which it does not take a search to find a race: programs that stumble upon it. The others that no order of whole
+/// operations shows have their races in `seeded_races.rs`.
 #[test]
-fn racy_bugs_are_found() {
+fn a_racy_bug_is_found() {
     const GUP: &[Op] = &[Op::Gup(0, false, false, true), Op::Gup(0, true, true, true)];
     const REUSE: &[Op] = &[
         Op::DontNeed(0, 2),
@@ -633,18 +634,15 @@ fn racy_bugs_are_found() {
         Op::DontNeed(0, 2),
         Op::Write(1, 2),
     ];
-    for bug in Bug::ALL.iter().filter(|bug| bug.needs_race()) {
-        let bugs = [*bug];
-        let config = Config {
-            bugs: &bugs,
-            ..CONFIG
-        };
-        let programs: &[&[Op]] = &[GUP, REUSE];
-        let found = (1..=20_000).find(|seed| {
-            run(&config, *seed, Some(programs))
-                .is_err_and(|text| text.contains(bug.breaks().name()))
-        });
-        println!("{}: {} after {found:?} runs", bug.name(), bug.breaks());
-        assert!(found.is_some(), "{}", bug.name());
-    }
+    let bug = Bug::GupWithoutRecheck;
+    let config = Config {
+        bugs: &[bug],
+        ..CONFIG
+    };
+    let programs: &[&[Op]] = &[GUP, REUSE];
+    let found = (1..=20_000).find(|seed| {
+        run(&config, *seed, Some(programs)).is_err_and(|text| text.contains(bug.breaks().name()))
+    });
+    println!("{}: {} after {found:?} runs", bug.name(), bug.breaks());
+    assert!(found.is_some(), "{}", bug.name());
 }

@@ -459,7 +459,8 @@ fn the_patch_as_posted_breaks() {
     }
 }
 
-/// Each seeded bug is found by the invariant that it is there to prove.
+/// Each seeded bug is found by the invariant that it is there to prove, except those that need a race: whole operations
+/// one after the other never show them.
 #[test]
 fn every_bug_is_found() {
     let mut missed = Vec::new();
@@ -471,7 +472,7 @@ fn every_bug_is_found() {
         };
         let mut found = std::collections::BTreeMap::new();
         let mut walks = 0;
-        for seed in 1..=4000 {
+        for seed in 1..=if bug.needs_race() { 400 } else { 4000 } {
             walks = seed;
             let m = Box::new(Machine::<Spin>::new(&config).unwrap());
             let violations = run(&m, seed, 120).1;
@@ -487,7 +488,13 @@ fn every_bug_is_found() {
             bug.name(),
             bug.breaks().name()
         );
-        if !bug.needs_race() && !found.contains_key(&bug.breaks()) {
+        // In a walk a migration may stand between its stages, and who faults then is in the middle of it.
+        let race = bug.needs_race() && *bug != Bug::WaitUnderPtl;
+        let as_it_should = match race {
+            true => found.is_empty(),
+            false => found.contains_key(&bug.breaks()),
+        };
+        if !as_it_should {
             missed.push(bug.name());
         }
     }

@@ -1,4 +1,5 @@
-//! Every seeded bug is caught by the invariant that it is there to prove, in the scenario that has its name.
+//! Every seeded bug is caught by the invariant that it is there to prove, in the scenario that has its name. Those that need
+//! a race have one: see `seeded_races.rs`.
 
 mod hooked;
 
@@ -83,7 +84,9 @@ fn every_bug_has_its_scenario() {
             .iter()
             .filter(|seeded| seeded.bug == *bug)
             .count();
-        assert_eq!(scenarios, 1, "{}", bug.name());
+        // The first that needed a race had its scenario before there were races.
+        let wanted = !bug.needs_race() || *bug == Bug::GupWithoutRecheck;
+        assert_eq!(scenarios, usize::from(wanted), "{}", bug.name());
     }
     for seeded in catalogue::seeded() {
         assert_eq!(seeded.scenario.name, seeded.bug.name());
@@ -103,7 +106,7 @@ fn every_bug_has_its_scenario() {
     }
 }
 
-// ---- the one that needs a race ----------------------------------------------------------------------------
+// ---- one that needs a race, by hand ----------------------------------------------------------------------------
 
 thread_local!(
     /// How many visible operations until the other actor runs; 0 if it does not, or has.
@@ -167,14 +170,6 @@ fn gup_interrupted(at: u32, bugs: &[Bug]) -> (Vec<Violation>, bool, bool) {
 
 #[test]
 fn the_race_is_caught() {
-    for bug in Bug::ALL.iter().filter(|bug| bug.needs_race()) {
-        assert_eq!(
-            *bug,
-            Bug::GupWithoutRecheck,
-            "there is no race here for {}",
-            bug.name()
-        );
-    }
     let seeded = catalogue::seeded()
         .iter()
         .find(|seeded| seeded.bug == Bug::GupWithoutRecheck);

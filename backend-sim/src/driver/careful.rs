@@ -1,5 +1,6 @@
 //! The driver that does what core's [`pin`] says.
 
+use crate::bug::Bug;
 use crate::config::MAX_RANGE;
 use crate::cpu::{addr_of, ready, vpn_of, Progress, WaitFor};
 use crate::device::Dev;
@@ -9,7 +10,7 @@ use crate::invariants::WordStage;
 use crate::mm::Vma;
 use crate::paths::fault::Faulted;
 use crate::sync::Synchronisation;
-use migrate_pin_core::ops::Range;
+use migrate_pin_core::ops::{MmOps, NotifyEvent, Range};
 use migrate_pin_core::pin::{self, Acquire, Acquired, Grant, Invalidation};
 use migrate_pin_core::Error;
 use migrate_pin_core::{Access, Device, DstPfn, Pfn, SrcPfn};
@@ -17,7 +18,22 @@ use migrate_pin_core::{Access, Device, DstPfn, Pfn, SrcPfn};
 /// The interval notifier's callback.
 pub(crate) fn invalidate<S: Synchronisation>(mut dev: Dev<'_, S>, invalidation: Invalidation) {
     let mut ops = dev.cpu;
-    if dev.cpu.m.bug(crate::bug::Bug::RevokeOneOnly) {
+    let own = invalidation.event == NotifyEvent::Migrate
+        && invalidation.owner == Some(dev.device.owner());
+    if dev.cpu.m.bug(Bug::SeqAfterRevoke) && !own {
+        dev.lock();
+        while let Some(revoked) = dev.unmap_next(invalidation.range) {
+            if revoked.dirty {
+                ops.set_page_dirty(revoked.page);
+            }
+        }
+        dev.unlock();
+        dev.lock();
+        dev.set_seq(invalidation.seq);
+        dev.unlock();
+        return;
+    }
+    if dev.cpu.m.bug(Bug::RevokeOneOnly) {
         dev.lock();
         dev.set_seq(invalidation.seq);
         dev.unmap_next(invalidation.range);

@@ -10,11 +10,12 @@ use crate::entry::Entry;
 use crate::event::Event;
 use crate::invariants::WordStage;
 use crate::mm::Vma;
-use crate::sync::Synchronisation;
+use crate::sync::{Atomic32, Synchronisation};
+use core::sync::atomic::Ordering;
 use migrate_pin_core::ops::{MmOps, Range};
 use migrate_pin_core::{
     pin, setup, Access, Device, DstPfn, Error, MigratePfn, Migration, Moved, Pfn, RawMigration,
-    Request, Select, SrcPfn, Unmapped, PAGE_SHIFT,
+    Request, Select, SrcPfn, Unmapped, MIGRATE_PFN_SHIFT, PAGE_SHIFT,
 };
 
 /// What a migration is for.
@@ -172,6 +173,23 @@ impl<'m, S: Synchronisation> Dev<'m, S> {
         if machine.bug(Bug::PfnWithoutValid) {
             for word in &mut src {
                 *word = word.without(MigratePfn::VALID);
+            }
+        }
+        if let Some(device) = self.state() {
+            let shared = &device.shared;
+            if machine.bug(Bug::CountShared) {
+                shared.cpages.store(cpages as u32, Ordering::Relaxed);
+                cpages = shared.cpages.load(Ordering::Relaxed) as usize;
+            }
+            if let (Some(word), true) = (src.first_mut(), machine.bug(Bug::WordShared)) {
+                let (raw, pfn) = (word.raw() as u32, MIGRATE_PFN_SHIFT);
+                shared
+                    .flags
+                    .store(raw & ((1 << pfn) - 1), Ordering::Relaxed);
+                shared.pfn.store(raw >> pfn, Ordering::Relaxed);
+                let flags = shared.flags.load(Ordering::Relaxed);
+                let raw = flags | shared.pfn.load(Ordering::Relaxed) << pfn;
+                *word = SrcPfn::from_raw(raw as usize);
             }
         }
         self.cpu.check_count(&src, cpages);

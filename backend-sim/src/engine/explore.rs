@@ -16,8 +16,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Bytes of an actor's stack. The deepest path (a fault that migrates, with a fork's copy) is far from it.
-const STACK: usize = 128 * 1024;
+/// Bytes of an actor's stack, and of the one that builds the machine: it stands there more than once before it is in its
+/// place, unless the optimiser is at its best.
+const STACK: usize = 256 * 1024;
 
 /// What is collected from execution to execution.
 #[derive(Debug, Default)]

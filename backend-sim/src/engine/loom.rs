@@ -202,7 +202,7 @@ fn execute<const FENCES: bool>(
     if settings.states {
         collected.states.insert(outcome.state);
     }
-    if settings.news(&race, &outcome.violations) && collected.found.is_none() {
+    if settings.news(race, &outcome.violations) && collected.found.is_none() {
         collected.found = Some(Found {
             broken: outcome.broken,
             violations: outcome.violations,

@@ -7,7 +7,8 @@ use crate::entry::{Entry, Pmd};
 use crate::event::Event;
 use crate::frame::{Identity, PageFlags};
 use crate::mm::{Area, Vma};
-use crate::sync::{Atomic32, Synchronisation};
+use crate::sync::{Atomic32, Plain, Synchronisation};
+use crate::violation::Invariant;
 use core::sync::atomic::Ordering;
 use migrate_pin_core::ops::{Mapping, NotifyEvent, PteBits};
 use migrate_pin_core::policy::ShapeKind;
@@ -181,6 +182,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     /// A charged page of zeroes, or with a copy of `from`; one reference, the actor's.
     pub(crate) fn new_anonymous(&self, spot: Spot<'m>, from: Option<Pfn>) -> Option<Pfn> {
         self.prepare_anon_vma(spot.vma)?;
+        let charged = self.charged_early(spot.vma.mm);
         let page = self.alloc_page()?;
         if let Some(frame) = self.frame(page) {
             let word = match from {
@@ -197,9 +199,23 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.put(page);
             return None;
         }
+        if let Some((counter, charged)) = charged {
+            counter.set(charged + 1);
+        }
         S::fence();
         self.set_flag(page, PageFlags::UPTODATE);
         Some(page)
+    }
+
+    /// The counter that a charge goes to, and what it is before the page is allocated: none but with
+    /// [`Bug::ChargeNotAtomic`].
+    fn charged_early(&self, mm: MmId) -> Option<(&'m Plain, u32)> {
+        if !self.m.bug(Bug::ChargeNotAtomic) {
+            return None;
+        }
+        let memcg = self.space(mm)?.memcg;
+        let counter = self.m.memcgs.get(usize::from(memcg.0))?;
+        Some((counter, counter.get()))
     }
 
     /// What `cow_user_page()` reads.
@@ -376,6 +392,14 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
         self.event(Event::MigrationWait);
         let head = self.head(page);
+        if self.m.bug(Bug::WaitUnderPtl) && !self.frame(head).is_none_or(|frame| frame.lock.wait())
+        {
+            self.violate(
+                Invariant::Live,
+                Some(head),
+                "a page's lock is never released",
+            );
+        }
         if self.m.shape == ShapeKind::V5_11 {
             // `put_and_wait_on_page_locked()`: the reference is there for a moment only, but it is there, and a
             // migration that looks at the count meanwhile sees it. A part of a huge page that is being split has no

@@ -63,7 +63,10 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             }
         }
         // `flush_tlb_mm()`.
-        self.flush_tlb(parent, 0, old.entries.len());
+        let late = self.m.bug(Bug::ForkFlushesLate);
+        if !late {
+            self.flush_tlb(parent, 0, old.entries.len());
+        }
         self.set_forking(None);
         if result.is_ok() {
             new.alive.set(1);
@@ -75,6 +78,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
         self.mmap_write_unlock(child);
         self.mmap_write_unlock(parent);
+        if late {
+            self.flush_tlb(parent, 0, old.entries.len());
+        }
         Progress::Done(result)
     }
 

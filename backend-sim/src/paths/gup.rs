@@ -195,6 +195,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     /// A reference on the page that an entry of this actor's address space names, or on the original that the device
     /// page there stands for: taken under the PTL, as who handles a device-private fault takes it. What a migration
     /// entry names may have no references just now, and then there is none.
+    #[cfg_attr(not(feature = "std"), expect(dead_code, reason = "only scenarios do"))]
     pub(crate) fn follow_entry(&self, vpn: usize, original: bool) -> Option<Pfn> {
         let mm = self.mm()?;
         self.at("follow_page");

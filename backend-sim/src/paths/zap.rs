@@ -384,6 +384,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
 
     /// One present page; true if the TLB has to be flushed before the PTL is dropped.
     fn zap_present(&self, mm: MmId, vpn: usize, gather: &mut Gather) -> bool {
+        let early = self
+            .read_page_early(mm, vpn)
+            .inspect(|page| self.drop_rmap(*page));
         let old = self.clear_entry(mm, vpn);
         let Entry::Page(page, bits) = old else {
             return false;
@@ -396,7 +399,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.set_flag(page, PageFlags::DIRTY);
             flush = true;
         }
-        self.drop_rmap(page);
+        if early.is_none() {
+            self.drop_rmap(page);
+        }
         if self.m.bug(Bug::ZapPutsTwice) {
             self.put(page);
         }
@@ -406,6 +411,14 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.put(page);
         }
         flush
+    }
+
+    /// The page whose rmap is removed before its entry is cleared: none but with [`Bug::RmapBeforeClear`].
+    fn read_page_early(&self, mm: MmId, vpn: usize) -> Option<Pfn> {
+        if !self.m.bug(Bug::RmapBeforeClear) {
+            return None;
+        }
+        self.read_entry(mm, vpn).mapped()
     }
 
     /// `zap_huge_pmd()`.

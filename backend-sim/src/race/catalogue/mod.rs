@@ -7,7 +7,8 @@
 //! - [`lists`]: reclaim, compaction, other migrations, the LRU's batches, locks that are busy;
 //! - [`three`]: three actors;
 //! - [`posted`]: what only `AsPosted` and the driver as posted break;
-//! - [`large`]: eight actors and sixty-four pages.
+//! - [`large`]: eight actors and sixty-four pages;
+//! - [`seeded`]: for each invariant a broken machine, to see that the search notices.
 
 mod access;
 mod drivers;
@@ -15,6 +16,7 @@ mod gup;
 mod large;
 mod lists;
 mod posted;
+mod seeded;
 mod short;
 mod space;
 mod three;
@@ -33,6 +35,7 @@ pub fn all() -> Vec<Race> {
         three::races(),
         posted::races(),
         large::races(),
+        seeded::RACES.to_vec(),
     ]
     .concat()
 }

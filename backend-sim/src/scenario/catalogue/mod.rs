@@ -40,7 +40,7 @@ pub fn all() -> Vec<&'static Scenario> {
     .collect()
 }
 
-/// For each seeded bug the scenario in which it shows. Not among [`all`]: nobody has to run these but who wants to
+/// For each seeded bug but those that need a race the scenario in which it shows. Not among [`all`]: nobody has to run these but who wants to
 /// know whether the invariants notice.
 #[must_use]
 pub const fn seeded() -> &'static [seeds::Seeded] {

@@ -1,4 +1,5 @@
-//! *seeds*: for each seeded bug a scenario in which it matters, named after it.
+//! *seeds*: for each seeded bug that one actor after the other can show a scenario in which it matters, named after it; for
+//! the others there is a race ([`Bug::needs_race`]).
 //!
 //! Run as they stand, they break nothing. With [`Variation::bugs`](crate::scenario::run::Variation::bugs) set to
 //! their bug they break the invariant that it is there to prove, with the words in [`Seeded::says`]: an
@@ -22,7 +23,7 @@ pub struct Seeded {
     pub scenario: Scenario,
 }
 
-/// Every seeded bug, in the order of the invariants.
+/// Every seeded bug that has a scenario, in the order of the invariants.
 pub const ALL: &[Seeded] = &[
     ZAP_PUTS_TWICE,
     RESTORE_WITHOUT_GET,

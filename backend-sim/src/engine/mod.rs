@@ -12,7 +12,8 @@
 //! where they use something that others can see, and write down whom they chose: [`replay`] repeats such a schedule to the
 //! step and names each operation.
 //!
-//! A violation ends the exploration of its race.
+//! A violation ends the exploration of its race. What is not a race on the machine but a few words and locks is a
+//! [`model`]: by those the engines themselves are tested, and their speed is compared.
 
 pub mod board;
 mod driven;
@@ -20,6 +21,7 @@ mod execution;
 mod exhaustive;
 pub mod explore;
 pub mod loom;
+pub mod model;
 pub mod objects;
 pub mod replay;
 pub mod schedule;
@@ -129,8 +131,10 @@ pub struct Exploration {
     pub complete: bool,
     /// Wall time.
     pub seconds: f64,
-    /// Visible operations of the longest execution.
+    /// Visible operations of the longest execution; 0 if the engine can't say (loom).
     pub operations: usize,
+    /// Visible operations of all executions.
+    pub all_operations: u64,
     /// What happened in any execution.
     pub events: EventSet,
     /// Final states, if they were asked for.
@@ -164,7 +168,6 @@ pub struct Found {
 pub fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exploration {
     match settings.kind {
         Kind::Loom => loom::explore(race, policy, settings),
-        Kind::Exhaustive => explore::exhaustive(race, policy, settings),
-        Kind::Random | Kind::Pct => explore::sampled(race, policy, settings),
+        _ => explore::by_shuttle(&explore::of_race(race, policy, settings), settings),
     }
 }

@@ -6,6 +6,10 @@ use migrate_pin_core::Owner;
 
 /// Most actors, and most CPUs.
 pub const MAX_ACTORS: usize = 8;
+/// Most page frames.
+pub const MAX_FRAMES: usize = 256;
+/// Most virtual pages of an address space.
+pub const MAX_MM_PAGES: usize = 256;
 /// Most address spaces.
 pub const MAX_MMS: usize = 8;
 /// Most vmas of one address space.

@@ -2,13 +2,15 @@
 //! ([`Device`]).
 
 use crate::bug::Bug;
-use crate::config::{AllocKind, DeviceId, DeviceSpec, DriverKind, MirrorSpec, MmId};
+use crate::config::{
+    AllocKind, DeviceId, DeviceSpec, DriverKind, MirrorSpec, MmId, MAX_DEVICE_MAPPINGS, MAX_FRAMES,
+};
 use crate::cpu::{addr_of, vpn_of, Cpu};
 use crate::event::Event;
 use crate::frame::PageFlags;
 use crate::lock::{Lock, LockName};
 use crate::notifier::SEQ;
-use crate::sync::{Atomic32, Monitor, Plain, Synchronisation};
+use crate::sync::{Atomic32, Monitor, Plain, Store, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::ops::{NoMemory, Owner, Range};
 use migrate_pin_core::{Access, Device, Pfn, Revoked};
@@ -30,11 +32,10 @@ pub(crate) struct DeviceState<S: Synchronisation> {
     pub(crate) driver: DriverKind,
     pub(crate) pool_lock: Lock<S>,
     /// Free device pages; under the pool's lock.
-    pub(crate) pool: spin::Mutex<heapless::Vec<Pfn, 256>>,
+    pub(crate) pool: spin::Mutex<S::Array<Pfn, MAX_FRAMES>>,
     pub(crate) table_lock: Lock<S>,
     /// Under the table's lock.
-    pub(crate) table:
-        spin::Mutex<heapless::Vec<DeviceMapping, { crate::config::MAX_DEVICE_MAPPINGS }>>,
+    pub(crate) table: spin::Mutex<S::Array<DeviceMapping, MAX_DEVICE_MAPPINGS>>,
     capacity: usize,
     pub(crate) shared: Shared<S>,
 }
@@ -49,17 +50,15 @@ pub(crate) struct Shared<S: Synchronisation> {
 
 impl<S: Synchronisation> DeviceState<S> {
     pub(crate) fn new(spec: &DeviceSpec, id: DeviceId, first: usize) -> Self {
-        let mut pool = heapless::Vec::new();
-        for index in (0..usize::from(spec.pages)).rev() {
-            let _ = pool.push(Pfn(first + index));
-        }
+        let pages = usize::from(spec.pages);
+        let pool = S::Array::from_fn(pages, |index| Pfn(first + pages - 1 - index));
         Self {
             id,
             driver: spec.driver,
             pool_lock: Lock::new(LockName::DevicePool),
             pool: spin::Mutex::new(pool),
             table_lock: Lock::new(LockName::DeviceTable),
-            table: spin::Mutex::new(heapless::Vec::new()),
+            table: spin::Mutex::default(),
             capacity: spec.mappings.into(),
             shared: Shared {
                 cpages: S::U32::new(0),

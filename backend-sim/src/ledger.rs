@@ -6,7 +6,9 @@
 //!
 //! The ledger is locked for single entries only, never across a visible operation.
 
-use crate::config::{Config, MmId, MAX_ACTORS, MAX_FILES, MAX_FILE_PAGES};
+use crate::config::{
+    Config, MmId, MAX_ACTORS, MAX_FILES, MAX_FILE_PAGES, MAX_FRAMES, MAX_MM_PAGES,
+};
 use crate::cpu::Cpu;
 use crate::entry::Entry;
 use crate::frame::frame_index;
@@ -139,33 +141,48 @@ pub(crate) struct Section {
 }
 
 /// What an actor is doing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Doing {
+pub(crate) struct Doing<S: Synchronisation> {
     pub(crate) primitive: &'static str,
     /// PTLs held.
     pub(crate) tables: u8,
     /// Entries that were changed under them, and pages that were touched.
-    pub(crate) entries: heapless::Vec<(MmId, u16), 16>,
+    pub(crate) entries: S::Array<(MmId, u16), 16>,
     /// Entries that were cleared under them, and will be set again before they are dropped, or zapped.
-    pub(crate) cleared: heapless::Vec<(MmId, u16, u32), 16>,
-    pub(crate) pages: heapless::Vec<Pfn, 32>,
+    pub(crate) cleared: S::Array<(MmId, u16, u32), 16>,
+    pub(crate) pages: S::Array<Pfn, 32>,
     /// Is in the middle of a fork of this address space into that.
     pub(crate) forking: Option<(MmId, MmId)>,
 }
 
+impl<S: Synchronisation> Default for Doing<S> {
+    fn default() -> Self {
+        Self {
+            primitive: "",
+            tables: 0,
+            entries: S::Array::default(),
+            cleared: S::Array::default(),
+            pages: S::Array::default(),
+            forking: None,
+        }
+    }
+}
+
+/// How many violations are kept.
+pub(crate) const MAX_VIOLATIONS: usize = 16;
+
 /// The books.
 pub(crate) struct Ledger<S: Synchronisation> {
-    pub(crate) pages: S::Array<PageBook>,
+    pub(crate) pages: S::Array<PageBook, MAX_FRAMES>,
     /// What each entry was last set to, by address space and page.
-    pub(crate) shadow: S::Array<u32>,
-    pub(crate) cells: S::Array<Cell>,
+    pub(crate) shadow: S::Array<u32, MAX_MM_PAGES>,
+    pub(crate) cells: S::Array<Cell, MAX_MM_PAGES>,
     pub(crate) mm_pages: usize,
     pub(crate) file_cells: [[u32; MAX_FILE_PAGES]; MAX_FILES],
-    pub(crate) sections: heapless::Vec<Section, 16>,
+    pub(crate) sections: S::Array<Section, 16>,
     /// Pages that are being zapped, until their TLB entries are flushed: who uses those meanwhile gets what he gets.
-    pub(crate) windows: heapless::Vec<(MmId, usize, usize, u8), 16>,
-    pub(crate) doing: [Doing; MAX_ACTORS],
-    pub(crate) violations: heapless::Vec<Violation, 16>,
+    pub(crate) windows: S::Array<(MmId, usize, usize, u8), 16>,
+    pub(crate) doing: [Doing<S>; MAX_ACTORS],
+    pub(crate) violations: S::Array<Violation, MAX_VIOLATIONS>,
     pub(crate) found: u32,
     /// The invariants that were found broken, bit `invariant as u8`, those that there was no room for included.
     pub(crate) broken: u32,
@@ -190,10 +207,10 @@ impl<S: Synchronisation> Ledger<S> {
             cells: S::Array::from_fn(entries, |_| Cell::default()),
             mm_pages,
             file_cells,
-            sections: heapless::Vec::new(),
-            windows: heapless::Vec::new(),
+            sections: S::Array::default(),
+            windows: S::Array::default(),
             doing: core::array::from_fn(|_| Doing::default()),
-            violations: heapless::Vec::new(),
+            violations: S::Array::default(),
             found: 0,
             broken: 0,
         }

@@ -51,6 +51,29 @@ pub enum LockName {
     Shootdown,
 }
 
+impl LockName {
+    /// All of them, in the order of the page on the [scope](crate::scope).
+    pub const ALL: [Self; 17] = [
+        Self::Page,
+        Self::Ptl,
+        Self::Mmap,
+        Self::LruBatch,
+        Self::Lru,
+        Self::IPages,
+        Self::SwapCache,
+        Self::IMmap,
+        Self::AnonVma,
+        Self::Swap,
+        Self::Zone,
+        Self::Memcg,
+        Self::Notifier,
+        Self::DeviceTable,
+        Self::DevicePool,
+        Self::PinTable,
+        Self::Shootdown,
+    ];
+}
+
 /// Nobody holds it.
 const NOBODY: u32 = 0;
 

@@ -5,7 +5,7 @@ use crate::cpu::Cpu;
 use crate::event::Event;
 use crate::frame::PageFlags;
 use crate::ledger::Hold;
-use crate::sync::Synchronisation;
+use crate::sync::{Store, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::Pfn;
 
@@ -53,7 +53,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             return 0;
         }
         self.m.lru_lock.lock(self);
-        for page in &batch {
+        for page in batch.iter() {
             // `PG_lru` first, then the list: who clears `PG_lru` waits for the lock before it unlinks.
             self.set_flag(*page, PageFlags::LRU);
             S::fence();
@@ -65,7 +65,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
         self.m.lru_lock.unlock(self);
         // `release_pages()`.
-        for page in &batch {
+        for page in batch.iter() {
             self.put_as(*page, Hold::Batch);
             if self.m.bug(Bug::DrainPutsTwice) {
                 self.put_as(*page, Hold::Batch);

@@ -7,7 +7,7 @@ use crate::device::{DeviceState, Mirror};
 use crate::entry::{Entry, Pmd};
 use crate::event::{Event, EventSet};
 use crate::frame::{frame_index, Frame, FrameZone, PageFlags, FIRST_PFN};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, MAX_VIOLATIONS};
 use crate::lock::{Lock, LockName, RwLock};
 use crate::mm::AddressSpace;
 use crate::sync::{Atomic32, Plain, Store, Synchronisation};
@@ -40,7 +40,7 @@ pub(crate) struct PerCpu<S: Synchronisation> {
     /// The local lock of the batch.
     pub(crate) lock: Lock<S>,
     /// The batch of pages on their way to the LRU.
-    pub(crate) batch: spin::Mutex<heapless::Vec<Pfn, 16>>,
+    pub(crate) batch: spin::Mutex<S::Array<Pfn, 16>>,
 }
 
 /// The root of a tree of `anon_vma`s has the lock.
@@ -84,25 +84,25 @@ pub struct Machine<S: Synchronisation> {
     pub(crate) mm_pages: usize,
     pub(crate) memcg_limit: u32,
     pub(crate) pin_capacity: usize,
-    pub(crate) frames: S::Array<Frame<S>>,
+    pub(crate) frames: S::Array<Frame<S>, MAX_FRAMES>,
     pub(crate) system_pages: usize,
     pub(crate) zone_lock: Lock<S>,
-    pub(crate) free: spin::Mutex<heapless::Vec<Pfn, 256>>,
+    pub(crate) free: spin::Mutex<S::Array<Pfn, MAX_FRAMES>>,
     pub(crate) lru_lock: Lock<S>,
-    pub(crate) cpus: heapless::Vec<PerCpu<S>, MAX_ACTORS>,
-    pub(crate) actors: heapless::Vec<Actor, MAX_ACTORS>,
-    pub(crate) mms: heapless::Vec<AddressSpace<S>, MAX_MMS>,
-    pub(crate) anon_vmas: heapless::Vec<AnonVma<S>, MAX_ANON_VMAS>,
+    pub(crate) cpus: S::Array<PerCpu<S>, MAX_ACTORS>,
+    pub(crate) actors: S::Array<Actor, MAX_ACTORS>,
+    pub(crate) mms: S::Array<AddressSpace<S>, MAX_MMS>,
+    pub(crate) anon_vmas: S::Array<AnonVma<S>, MAX_ANON_VMAS>,
     pub(crate) next_anon_vma: Plain,
-    pub(crate) files: heapless::Vec<File<S>, MAX_FILES>,
+    pub(crate) files: S::Array<File<S>, MAX_FILES>,
     pub(crate) swap: Swap<S>,
-    pub(crate) devices: heapless::Vec<DeviceState<S>, MAX_DEVICES>,
-    pub(crate) mirrors: heapless::Vec<Mirror, MAX_MIRRORS>,
+    pub(crate) devices: S::Array<DeviceState<S>, MAX_DEVICES>,
+    pub(crate) mirrors: S::Array<Mirror, MAX_MIRRORS>,
     pub(crate) memcgs: [Plain; MAX_MEMCGS],
     pub(crate) pin_lock: Lock<S>,
-    pub(crate) pins: spin::Mutex<heapless::Vec<(Pfn, PinRecord), 64>>,
+    pub(crate) pins: spin::Mutex<S::Array<(Pfn, PinRecord), 64>>,
     pub(crate) ledger: spin::Mutex<Ledger<S>>,
-    failures: heapless::Vec<FailSpec, 16>,
+    failures: S::Array<FailSpec, 16>,
     asked: [AtomicU32; AllocKind::ALL.len()],
     bugs: Bits,
     events: Bits,
@@ -156,7 +156,7 @@ impl<S: Synchronisation> Machine<S> {
             ShapeKind::V5_11 => 1,
             ShapeKind::V6_12 => 0,
         };
-        let frames = S::Array::<Frame<S>>::from_fn(total, |index| {
+        let frames = S::Array::<Frame<S>, MAX_FRAMES>::from_fn(total, |index| {
             let Some(mut rest) = index.checked_sub(system_pages) else {
                 let movable = index < usize::from(config.movable_pages);
                 let zone = if movable {
@@ -179,17 +179,16 @@ impl<S: Synchronisation> Machine<S> {
         }
         // A stack, as the per-CPU lists of free pages are: what was freed last is handed out first. The
         // lowest frame is on top.
-        let mut free = heapless::Vec::new();
-        for index in (0..system_pages).rev() {
-            let _ = free.push(Pfn(FIRST_PFN + index));
-        }
+        let free = S::Array::from_fn(system_pages, |index| {
+            Pfn(FIRST_PFN + system_pages - 1 - index)
+        });
         let mut next = FIRST_PFN + system_pages;
-        let mut devices = heapless::Vec::new();
-        for spec in config.devices {
-            let id = DeviceId(devices.len() as u8);
-            let _ = devices.push(DeviceState::new(spec, id, next));
+        let devices = S::Array::from_fn(config.devices.len(), |index| {
+            let spec = &config.devices[index];
+            let first = next;
             next += usize::from(spec.pages);
-        }
+            DeviceState::new(spec, DeviceId(index as u8), first)
+        });
         let cpus = config.actors.iter().map(|a| a.cpu + 1).max().unwrap_or(1);
         let machine = Self {
             shape: config.shape,
@@ -202,57 +201,40 @@ impl<S: Synchronisation> Machine<S> {
             zone_lock: Lock::new(LockName::Zone),
             free: spin::Mutex::new(free),
             lru_lock: Lock::new(LockName::Lru),
-            cpus: (0..cpus)
-                .map(|_| PerCpu {
-                    tlb: Tlb::new(),
-                    lock: Lock::new(LockName::LruBatch),
-                    batch: spin::Mutex::new(heapless::Vec::new()),
-                })
-                .collect(),
-            actors: config
-                .actors
-                .iter()
-                .map(|spec| Actor {
-                    cpu: spec.cpu,
-                    mm: spec.mm,
-                    parked: Plain::new(0),
-                    faults: Plain::new(0),
-                })
-                .collect(),
-            mms: config
-                .mms
-                .iter()
-                .enumerate()
-                .map(|(index, spec)| {
-                    let mask = config
-                        .actors
-                        .iter()
-                        .filter(|actor| actor.mm == Some(MmId(index as u8)))
-                        .fold(0, |mask, actor| mask | 1 << actor.cpu);
-                    AddressSpace::new(spec.memcg, spec.vmas, config.mm_pages.into(), mask)
-                })
-                .collect(),
-            anon_vmas: (0..MAX_ANON_VMAS)
-                .map(|_| AnonVma {
-                    lock: RwLock::new(LockName::AnonVma),
-                    root: Plain::new(NO_ROOT),
-                    held: Plain::new(0),
-                })
-                .collect(),
+            cpus: S::Array::from_fn(cpus.into(), |_| PerCpu {
+                tlb: Tlb::new(),
+                lock: Lock::new(LockName::LruBatch),
+                batch: spin::Mutex::default(),
+            }),
+            actors: each::<S, _, _, MAX_ACTORS>(config.actors, |_, spec| Actor {
+                cpu: spec.cpu,
+                mm: spec.mm,
+                parked: Plain::new(0),
+                faults: Plain::new(0),
+            }),
+            mms: each::<S, _, _, MAX_MMS>(config.mms, |index, spec| {
+                let mask = config
+                    .actors
+                    .iter()
+                    .filter(|actor| actor.mm == Some(MmId(index as u8)))
+                    .fold(0, |mask, actor| mask | 1 << actor.cpu);
+                AddressSpace::new(spec.memcg, spec.vmas, config.mm_pages.into(), mask)
+            }),
+            anon_vmas: S::Array::from_fn(MAX_ANON_VMAS, |_| AnonVma {
+                lock: RwLock::new(LockName::AnonVma),
+                root: Plain::new(NO_ROOT),
+                held: Plain::new(0),
+            }),
             next_anon_vma: Plain::new(0),
-            files: config
-                .files
-                .iter()
-                .map(|spec| File {
-                    i_pages: Lock::new(LockName::IPages),
-                    i_mmap: RwLock::new(LockName::IMmap),
-                    slots: core::array::from_fn(|_| Plain::new(0)),
-                    disk: core::array::from_fn(|index| {
-                        Plain::new(spec.contents.get(index).copied().unwrap_or(0))
-                    }),
-                    pages: spec.contents.len() as u16,
-                })
-                .collect(),
+            files: each::<S, _, _, MAX_FILES>(config.files, |_, spec| File {
+                i_pages: Lock::new(LockName::IPages),
+                i_mmap: RwLock::new(LockName::IMmap),
+                slots: core::array::from_fn(|_| Plain::new(0)),
+                disk: core::array::from_fn(|index| {
+                    Plain::new(spec.contents.get(index).copied().unwrap_or(0))
+                }),
+                pages: spec.contents.len() as u16,
+            }),
             swap: Swap {
                 lock: Lock::new(LockName::Swap),
                 cache_lock: Lock::new(LockName::SwapCache),
@@ -262,12 +244,12 @@ impl<S: Synchronisation> Machine<S> {
                 slots: config.swap_slots,
             },
             devices,
-            mirrors: config.mirrors.iter().map(Mirror::new).collect(),
+            mirrors: each::<S, _, _, MAX_MIRRORS>(config.mirrors, |_, spec| Mirror::new(spec)),
             memcgs: core::array::from_fn(|_| Plain::new(0)),
             pin_lock: Lock::new(LockName::PinTable),
-            pins: spin::Mutex::new(heapless::Vec::new()),
+            pins: spin::Mutex::default(),
             ledger: spin::Mutex::new(Ledger::new(config, system_pages, device_pages)),
-            failures: config.failures.iter().copied().collect(),
+            failures: each::<S, _, _, 16>(config.failures, |_, spec| *spec),
             asked: core::array::from_fn(|_| AtomicU32::new(0)),
             bugs: Bits::new(config.bugs.iter().fold(0, |set, bug| set | 1 << *bug as u8)),
             events: Bits::new(0),
@@ -339,8 +321,8 @@ impl<S: Synchronisation> Machine<S> {
     }
 
     /// The violations found so far, oldest first. Only the first ones are kept.
-    pub fn violations(&self) -> heapless::Vec<Violation, 16> {
-        self.ledger.lock().violations.clone()
+    pub fn violations(&self) -> heapless::Vec<Violation, MAX_VIOLATIONS> {
+        self.ledger.lock().violations.iter().copied().collect()
     }
 
     /// The invariants that were found broken, those whose violations are not kept included.
@@ -384,7 +366,7 @@ impl<S: Synchronisation> Machine<S> {
     pub fn page(&self, page: Pfn) -> Option<PageState> {
         let frame = self.frame(page)?;
         let book = self.ledger.lock().page(page).copied().unwrap_or_default();
-        let pins = self.pins.lock().clone();
+        let pins = self.pins.lock();
         Some(PageState {
             zone: frame.zone,
             count: frame.count.load(Ordering::Relaxed),
@@ -516,6 +498,14 @@ pub struct PageState {
     pub lives: u32,
     /// Of a device page: the original it stands for.
     pub stands_for: Option<Pfn>,
+}
+
+/// One item for each of a list.
+fn each<S: Synchronisation, T, U: Send + Sync, const N: usize>(
+    list: &[T],
+    mut make: impl FnMut(usize, &T) -> U,
+) -> S::Array<U, N> {
+    S::Array::from_fn(list.len(), |index| make(index, &list[index]))
 }
 
 fn check_config(config: &Config<'_>) -> Result<(), ConfigError> {

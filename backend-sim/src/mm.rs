@@ -1,6 +1,6 @@
 //! Address spaces: vmas, page tables, and the list of who mirrors them.
 
-use crate::config::{FileId, MemcgId, MmId, VmaKind, VmaSpec, MAX_VMAS, TABLE_PAGES};
+use crate::config::{FileId, MemcgId, MmId, VmaKind, VmaSpec, MAX_MM_PAGES, MAX_VMAS, TABLE_PAGES};
 use crate::entry::Pmd;
 use crate::lock::{Lock, LockName, RwLock};
 use crate::sync::{Atomic32, Monitor, Plain, Store, Synchronisation};
@@ -190,8 +190,8 @@ pub(crate) struct AddressSpace<S: Synchronisation> {
     pub(crate) protect_seq: S::U32,
     /// There is a process that runs in it: after it was forked, before it exits.
     pub(crate) alive: Plain,
-    pub(crate) tables: S::Array<Table<S>>,
-    pub(crate) entries: S::Array<S::U32>,
+    pub(crate) tables: S::Array<Table<S>, MAX_MM_PAGES>,
+    pub(crate) entries: S::Array<S::U32, MAX_MM_PAGES>,
     pub(crate) subscriptions: Subscriptions<S>,
     /// CPUs that may have entries of it in their TLB (`mm_cpumask`).
     pub(crate) cpumask: u32,

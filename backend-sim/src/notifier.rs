@@ -4,7 +4,7 @@ use crate::config::MmId;
 use crate::cpu::Cpu;
 use crate::event::Event;
 use crate::ledger::Section;
-use crate::sync::{Monitor, Synchronisation};
+use crate::sync::{Monitor, Store, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::ops::{NotifyEvent, Owner};
 
@@ -108,7 +108,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
 
     /// NOTIFY: the callbacks have returned.
     fn check_invalidated(&self, section: Section) {
-        for device in &self.m.devices {
+        for device in self.m.devices.iter() {
             // A driver's own migrations are its own affair.
             if section.event == NotifyEvent::Migrate && section.owner == Some(device.id.owner()) {
                 continue;

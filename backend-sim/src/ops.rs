@@ -10,7 +10,7 @@ use crate::ledger::Hold;
 use crate::lock::Lock;
 use crate::mm::Vma;
 use crate::rmap::Unmap;
-use crate::sync::{Atomic32, Plain, Synchronisation};
+use crate::sync::{Atomic32, Plain, Store, Synchronisation};
 use crate::violation::Invariant;
 use core::sync::atomic::Ordering;
 use migrate_pin_core::ops::{

@@ -6,7 +6,7 @@ use crate::cpu::Cpu;
 use crate::event::Event;
 use crate::frame::{FrameZone, Identity, PageFlags, POISON};
 use crate::ledger::{Hold, PageBook};
-use crate::sync::{full, Atomic32, Synchronisation};
+use crate::sync::{full, Atomic32, Store, Synchronisation};
 use crate::violation::Invariant;
 use core::sync::atomic::Ordering;
 use migrate_pin_core::policy::ShapeKind;

@@ -8,7 +8,7 @@
 //! What goes through these types is *visible* to an engine: a step that it may schedule around. What a lock
 //! protects is not: it lies in [`Plain`] cells, and so does the ledger.
 
-use core::ops::DerefMut;
+use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{fence, AtomicU32, Ordering};
 
 /// A 32-bit atomic that an engine sees.
@@ -64,10 +64,35 @@ pub trait Monitor: Send + Sync {
     fn wait(&self, until: impl FnMut(u32) -> bool) -> bool;
 }
 
-/// A list whose length is settled when it is made.
-pub trait Store<T>: DerefMut<Target = [T]> + Send + Sync {
+/// A list that has room for so many items.
+pub trait Store<T>: DerefMut<Target = [T]> + Default + Send + Sync {
     /// `len` items. Fewer if there is no room: [`Machine::new`](crate::Machine::new) checks.
-    fn from_fn(len: usize, make: impl FnMut(usize) -> T) -> Self;
+    fn from_fn(len: usize, make: impl FnMut(usize) -> T) -> Self {
+        let mut items = Self::default();
+        for item in (0..len).map(make) {
+            if items.push(item).is_err() {
+                break;
+            }
+        }
+        items
+    }
+    /// Add an item.
+    ///
+    /// # Errors
+    /// The item, if there is no room.
+    fn push(&mut self, item: T) -> Result<(), T>;
+    /// Take the last item.
+    fn pop(&mut self) -> Option<T>;
+    /// Take this item; those behind it move up. It is there.
+    fn remove(&mut self, index: usize) -> T;
+    /// Take this item; the last one takes its place. It is there.
+    fn swap_remove(&mut self, index: usize) -> T;
+    /// Keep only such items.
+    fn retain(&mut self, keep: impl FnMut(&T) -> bool);
+    /// Drop all items.
+    fn clear(&mut self);
+    /// Is there room for no more?
+    fn is_full(&self) -> bool;
 }
 
 /// Which atomics, which waiting, where things are stored, and what is checked.
@@ -76,8 +101,8 @@ pub trait Synchronisation: Copy + Send + Sync + 'static {
     type U32: Atomic32;
     /// What locks are made of.
     type Monitor: Monitor;
-    /// Where page frames and the like are kept.
-    type Array<T: Send + Sync>: Store<T>;
+    /// Where page frames and the like are kept, at most `N` of them.
+    type Array<T: Send + Sync, const N: usize>: Store<T>;
     /// Keep the ledger, and check invariants by it. False for benchmarks.
     const LEDGER: bool;
     /// One actor runs at a time and is switched only at operations of these types, so that the ledger can be
@@ -226,26 +251,91 @@ impl<const PATIENCE: u32> Monitor for SpinMonitor<PATIENCE> {
     }
 }
 
-/// Most items that one [`Store`] of [`Spin`] holds.
-pub const SPIN_ITEMS: usize = 256;
+macro_rules! store {
+    ($push:item $full:item) => {
+        $push
+        fn pop(&mut self) -> Option<T> {
+            self.0.pop()
+        }
+        fn remove(&mut self, index: usize) -> T {
+            self.0.remove(index)
+        }
+        fn swap_remove(&mut self, index: usize) -> T {
+            self.0.swap_remove(index)
+        }
+        fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+            self.0.retain(keep);
+        }
+        fn clear(&mut self) {
+            self.0.clear();
+        }
+        $full
+    };
+}
 
-impl<T: Send + Sync> Store<T> for heapless::Vec<T, SPIN_ITEMS> {
-    fn from_fn(len: usize, mut make: impl FnMut(usize) -> T) -> Self {
-        let mut items = Self::new();
-        for index in 0..len {
-            if items.push(make(index)).is_err() {
-                break;
+macro_rules! slice_of {
+    ($name:ident) => {
+        impl<T, const N: usize> Default for $name<T, N> {
+            fn default() -> Self {
+                Self(Default::default())
             }
         }
-        items
+        impl<T, const N: usize> Deref for $name<T, N> {
+            type Target = [T];
+            fn deref(&self) -> &[T] {
+                &self.0
+            }
+        }
+        impl<T, const N: usize> DerefMut for $name<T, N> {
+            fn deref_mut(&mut self) -> &mut [T] {
+                &mut self.0
+            }
+        }
+    };
+}
+
+/// The [`Store`] of [`Spin`]: all of its room is where it is.
+#[derive(Debug)]
+pub struct Inline<T, const N: usize>(heapless::Vec<T, N>);
+slice_of!(Inline);
+
+impl<T: Send + Sync, const N: usize> Store<T> for Inline<T, N> {
+    store! {
+        fn push(&mut self, item: T) -> Result<(), T> {
+            self.0.push(item)
+        }
+        fn is_full(&self) -> bool {
+            self.0.is_full()
+        }
     }
 }
 
-/// For implementations with `std`: as many items as are asked for.
+/// For implementations with `std`: room is taken from the heap as it is needed, for as many items as are asked for when
+/// the list is made; later it grows to `N` at most. An engine builds a machine for each of
+/// millions of executions, and each is moved several times before it stands where it stays; so a machine had better be
+/// small.
 #[cfg(feature = "std")]
-impl<T: Send + Sync> Store<T> for Vec<T> {
+#[derive(Debug)]
+pub struct Heap<T, const N: usize>(Vec<T>);
+#[cfg(feature = "std")]
+slice_of!(Heap);
+
+#[cfg(feature = "std")]
+impl<T: Send + Sync, const N: usize> Store<T> for Heap<T, N> {
     fn from_fn(len: usize, make: impl FnMut(usize) -> T) -> Self {
-        (0..len).map(make).collect()
+        Self((0..len).map(make).collect())
+    }
+    store! {
+        fn push(&mut self, item: T) -> Result<(), T> {
+            if Store::is_full(self) {
+                return Err(item);
+            }
+            self.0.push(item);
+            Ok(())
+        }
+        fn is_full(&self) -> bool {
+            self.0.len() >= N
+        }
     }
 }
 
@@ -254,7 +344,7 @@ macro_rules! spinning {
         impl Synchronisation for $name {
             type U32 = AtomicU32;
             type Monitor = SpinMonitor<$patience>;
-            type Array<T: Send + Sync> = heapless::Vec<T, SPIN_ITEMS>;
+            type Array<T: Send + Sync, const N: usize> = Inline<T, N>;
             const LEDGER: bool = $ledger;
             const STEPWISE: bool = $stepwise;
             const WEAK_MEMORY: bool = !$stepwise;

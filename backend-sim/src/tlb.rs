@@ -10,7 +10,7 @@ use crate::config::MmId;
 use crate::cpu::Cpu;
 use crate::entry::Entry;
 use crate::lock::{Lock, LockName};
-use crate::sync::Synchronisation;
+use crate::sync::{Store, Synchronisation};
 use migrate_pin_core::Pfn;
 
 /// One translation.
@@ -29,14 +29,14 @@ const SIZE: usize = 16;
 pub(crate) struct Tlb<S: Synchronisation> {
     /// Held for one instruction, and by a flush.
     pub(crate) lock: Lock<S>,
-    entries: spin::Mutex<heapless::Vec<Translation, SIZE>>,
+    entries: spin::Mutex<S::Array<Translation, SIZE>>,
 }
 
 impl<S: Synchronisation> Tlb<S> {
     pub(crate) fn new() -> Self {
         Self {
             lock: Lock::new(LockName::Shootdown),
-            entries: spin::Mutex::new(heapless::Vec::new()),
+            entries: spin::Mutex::default(),
         }
     }
 
@@ -46,6 +46,13 @@ impl<S: Synchronisation> Tlb<S> {
             .iter()
             .find(|t| t.mm == mm && usize::from(t.vpn) == vpn);
         found.map(|translation| translation.entry)
+    }
+
+    /// Every translation there is, for whoever looks at all of them when nobody runs.
+    pub(crate) fn each(&self, mut look: impl FnMut(MmId, usize, Entry)) {
+        for translation in self.entries.lock().iter() {
+            look(translation.mm, translation.vpn.into(), translation.entry);
+        }
     }
 
     pub(crate) fn insert(&self, mm: MmId, vpn: usize, entry: Entry) {

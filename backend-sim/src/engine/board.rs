@@ -9,7 +9,7 @@
 
 use crate::config::MAX_ACTORS;
 use crate::engine::exhaustive::Search;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// An execution with more visible operations is taken for one that never ends.
 pub const MAX_OPERATIONS: usize = 50_000;
@@ -101,7 +101,21 @@ pub(crate) struct Board {
     tally: Tally,
 }
 
-thread_local!(static BOARD: RefCell<Board> = const { RefCell::new(Board::NEW) });
+thread_local! {
+    static BOARD: RefCell<Board> = const { RefCell::new(Board::NEW) };
+    /// What each operation asks first: do actors race, are operations recorded? A copy of what the board says.
+    static ASKED: Cell<(bool, bool)> = const { Cell::new((false, false)) };
+}
+
+/// Do actors race?
+fn racing() -> bool {
+    ASKED.get().0
+}
+
+/// Are operations recorded?
+fn recording() -> bool {
+    ASKED.get().1
+}
 
 /// Do something with this thread's board.
 pub(crate) fn board<R>(f: impl FnOnce(&mut Board) -> R) -> R {
@@ -150,6 +164,7 @@ impl Board {
             tally,
             ..Self::NEW
         };
+        ASKED.set((false, record));
     }
 
     /// The actors are there, and begin.
@@ -157,6 +172,7 @@ impl Board {
         self.actors = actors.min(MAX_ACTORS);
         self.status[..self.actors].fill(Status::Ready);
         self.racing = actors > 0;
+        ASKED.set((self.racing, self.record));
         (self.current, self.next) = (None, None);
     }
 
@@ -284,26 +300,29 @@ impl Board {
 
 /// A visible operation is about to take place: others may run before it.
 pub(crate) fn point() {
+    if !racing() {
+        return;
+    }
     let switch = board(|board| {
-        if !board.racing {
-            return Switch::Stay;
+        let switch = board.switch();
+        if let Switch::Stay = switch {
+            board.operate();
         }
-        board.switch()
+        switch
     });
     if let Switch::Leave = switch {
         shuttle::thread::yield_now();
+        board(Board::operate);
     }
-    board(|board| {
-        if board.racing {
-            board.operate();
-        }
-    });
 }
 
 /// The operation at [`point`] has been done, on `object`.
 pub(crate) fn did(object: usize, verb: &'static str, values: (u32, u32)) {
+    if !recording() {
+        return;
+    }
     board(|board| {
-        if board.record && board.racing {
+        if board.racing {
             let actor = board.slot();
             let (primitive, step) = (board.primitive[actor], board.step[actor]);
             board.tally.trace.push(Operation {
@@ -359,6 +378,9 @@ fn leave(status: Status) {
 
 /// The monitor at `object` has changed: who waits for it may look again.
 pub(crate) fn wake(object: usize) {
+    if !racing() {
+        return;
+    }
     board(|board| {
         for status in &mut board.status {
             if *status == Status::Waiting(object) {
@@ -374,11 +396,15 @@ pub(crate) fn done() {
         let current = board.slot();
         board.status[current] = Status::Done;
         board.racing = board.status.iter().any(|status| *status != Status::Done);
+        ASKED.set((board.racing, board.record));
     });
 }
 
 /// What the current actor is doing, for the record.
 pub(crate) fn at(primitive: &'static str) {
+    if !recording() {
+        return;
+    }
     board(|board| {
         let slot = board.slot();
         board.primitive[slot] = primitive;
@@ -387,6 +413,9 @@ pub(crate) fn at(primitive: &'static str) {
 
 /// The current actor begins its next step, for the record.
 pub(crate) fn step(number: u16) {
+    if !recording() {
+        return;
+    }
     board(|board| {
         let slot = board.slot();
         board.step[slot] = number;

@@ -31,7 +31,7 @@ pub(crate) struct Outcome {
 }
 
 /// Build the machine, put the pages in their places, do what is given, then break what is to be broken. Also what each
-/// program's actor has in its hands.
+/// program's actor has in its hands. Pages get names only if somebody will `speak` of them.
 ///
 /// # Panics
 /// If the machine can't be built or populated, or what is given waits for ever: the race is wrong.
@@ -39,6 +39,7 @@ pub(crate) fn set_up<S: Synchronisation>(
     race: &Race,
     policy: PolicyKind,
     more_bugs: &[Bug],
+    speak: bool,
 ) -> (Stage<S>, Vec<Hands>) {
     let config = Config {
         policy,
@@ -55,8 +56,12 @@ pub(crate) fn set_up<S: Synchronisation>(
             race.name
         );
     }
-    let names = spin::Mutex::new(Names::mapped(&machine, config.mms.len(), config.mm_pages));
-    let hands = given(&machine, race, &names);
+    let names = spin::Mutex::new(if speak {
+        Names::mapped(&machine, config.mms.len(), config.mm_pages)
+    } else {
+        Names::default()
+    });
+    let hands = given(&machine, race, &names, speak);
     for bug in race.bugs.iter().chain(more_bugs) {
         machine.seed(*bug);
     }
@@ -67,19 +72,22 @@ fn given<S: Synchronisation>(
     machine: &Machine<S>,
     race: &Race,
     names: &spin::Mutex<Names>,
+    speak: bool,
 ) -> Vec<Hands> {
-    let mut players: Vec<_> = race
-        .programs
-        .iter()
-        .map(|program| Player::new(machine, names, program.actor))
-        .collect();
+    let player = |actor| {
+        let mut player = Player::new(machine, names, actor);
+        player.set_quiet(!speak);
+        player
+    };
+    let programs = race.programs.iter();
+    let mut players: Vec<_> = programs.map(|program| player(program.actor)).collect();
     for By(actor, step) in race.given.iter() {
         machine.begin_step();
         let own = race.programs.iter().position(|p| p.actor == *actor);
         let done = match own {
             Some(place) => players[place].step(*step),
             // An actor who has done its part.
-            None => Player::new(machine, names, *actor).step(*step),
+            None => player(*actor).step(*step),
         };
         assert!(
             done.is_ok(),
@@ -91,11 +99,14 @@ fn given<S: Synchronisation>(
 }
 
 /// How an engine runs an actor's program.
+#[derive(Clone, Copy)]
 pub(crate) struct Conduct {
     /// The actor begins its nth step.
     pub(crate) step: fn(u16),
     /// It has nothing to do until others have run. False if that will never help.
     pub(crate) pause: fn() -> bool,
+    /// Somebody wants to know what the actors say.
+    pub(crate) speak: bool,
 }
 
 /// An actor does its program to the end, or until it would wait for ever. What it said.
@@ -107,6 +118,7 @@ pub(crate) fn play<S: Synchronisation>(
 ) -> Vec<String> {
     let machine = &stage.machine;
     let mut player = Player::with(machine, &stage.names, program.actor, hands);
+    player.set_quiet(!conduct.speak);
     let cpu = machine.cpu(ActorId(program.actor));
     for (number, step) in program.steps.iter().enumerate() {
         (conduct.step)(number as u16);

@@ -1,4 +1,5 @@
-//! Running a race on shuttle's coroutines: exhaustively, by samples, or once more by a script.
+//! Running a race on shuttle's coroutines: exhaustively, by samples, or once more by a script. Nothing here but
+//! `execute()` knows of the machine, so that a [`model`](crate::engine::model) runs by the same code.
 
 use crate::config::MAX_ACTORS;
 use crate::engine::board::{self, board, Chooser, Operation};
@@ -25,17 +26,20 @@ const STACK: usize = 256 * 1024;
 struct Collected {
     executions: u64,
     operations: usize,
+    all_operations: u64,
     events: EventSet,
     states: BTreeSet<Vec<String>>,
     found: Option<Found>,
 }
 
+/// One execution, from nothing to its outcome.
+pub(crate) type Body = Arc<dyn Fn() -> Outcome + Send + Sync>;
+
 /// What a script's execution came to.
-pub(crate) struct Scripted {
-    pub(crate) outcome: Outcome,
+pub(crate) struct Scripted<T> {
+    /// What the execution gave back.
+    pub(crate) result: T,
     pub(crate) trace: Vec<Operation>,
-    /// The machine, as it is after everybody has exited.
-    pub(crate) stage: Arc<Stage<Scheduled>>,
     /// The first decision at which the script did not fit.
     pub(crate) off: Option<usize>,
 }
@@ -44,49 +48,57 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One execution: the actors as coroutines of shuttle's, beside the one that this runs in.
-fn execute(
-    race: &Arc<Race>,
-    policy: PolicyKind,
-    settings: &Settings,
-    record: bool,
-) -> (Outcome, Arc<Stage<Scheduled>>) {
-    const CONDUCT: Conduct = Conduct {
-        step: board::step,
-        pause: board::pause,
-    };
-    board(|board| board.reset(record));
-    let (stage, hands) = set_up::<Scheduled>(race, policy, settings.bugs);
-    let stage = Arc::new(stage);
-    let threads: Vec<_> = hands
+/// Run `actors` at once, each as a coroutine of shuttle's beside the one that this runs in. What each came to.
+///
+/// # Panics
+/// If there are more than [`MAX_ACTORS`], or one of them panics.
+pub(crate) fn at_once<R: Send + 'static, A: FnOnce() -> R + Send + 'static>(
+    actors: impl IntoIterator<Item = A>,
+) -> Vec<R> {
+    let threads: Vec<_> = actors
         .into_iter()
-        .enumerate()
-        .map(|(index, hands)| {
-            let (stage, race) = (stage.clone(), race.clone());
+        .map(|actor| {
             shuttle::thread::spawn(move || {
-                let said = play(&stage, &race.programs[index], hands, &CONDUCT);
+                let result = actor();
                 board::done();
-                said
+                result
             })
         })
         .collect();
-    assert!(
-        threads.len() <= MAX_ACTORS,
-        "{}: more than {MAX_ACTORS} actors",
-        race.name
-    );
+    assert!(threads.len() <= MAX_ACTORS, "more than {MAX_ACTORS} actors");
     board(|board| board.race(threads.len()));
-    let mut said = Vec::new();
-    for (program, thread) in race.programs.iter().zip(threads) {
-        match thread.join() {
-            Ok(lines) if settings.states => {
-                said.extend(lines.iter().map(|line| format!("{} {line}", program.actor)));
-            }
-            Ok(_) => {}
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    }
-    let mut outcome = wind_up(&stage, race, settings.states.then_some(said));
+    let join = |thread: shuttle::thread::JoinHandle<R>| match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    };
+    threads.into_iter().map(join).collect()
+}
+
+/// One execution of a race.
+pub(crate) fn execute(
+    race: &Arc<Race>,
+    policy: PolicyKind,
+    settings: &Settings,
+) -> (Outcome, Arc<Stage<Scheduled>>) {
+    let conduct = Conduct {
+        step: board::step,
+        pause: board::pause,
+        speak: settings.states,
+    };
+    let (stage, hands) = set_up::<Scheduled>(race, policy, settings.bugs, settings.states);
+    let stage = Arc::new(stage);
+    let lines = at_once(hands.into_iter().enumerate().map(|(index, hands)| {
+        let (stage, race) = (stage.clone(), race.clone());
+        move || play(&stage, &race.programs[index], hands, &conduct)
+    }));
+    let said = settings.states.then(|| {
+        let who = race.programs.iter().map(|program| program.actor);
+        let told = |(actor, lines): (u8, Vec<String>)| {
+            lines.into_iter().map(move |line| format!("{actor} {line}"))
+        };
+        who.zip(lines).flat_map(told).collect()
+    });
+    let mut outcome = wind_up(&stage, race, said);
     if board(|board| board.tally().endless) && outcome.violations.is_empty() {
         stage.machine.report_deadlock(crate::config::ActorId(0));
         outcome.violations = stage.machine.violations().into_iter().collect();
@@ -95,35 +107,46 @@ fn execute(
     (outcome, stage)
 }
 
+/// The executions of a race.
+pub(crate) fn of_race(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Body {
+    let (race, settings) = (race.clone(), settings.clone());
+    Arc::new(move || execute(&race, policy, &settings).0)
+}
+
+fn shuttle_config() -> shuttle::Config {
+    let mut config = shuttle::Config::new();
+    config.stack_size = STACK;
+    config.failure_persistence = shuttle::FailurePersistence::None;
+    config.max_steps = shuttle::MaxSteps::None;
+    config
+}
+
 /// All executions that `gate` lets begin.
 fn run(
-    race: &Arc<Race>,
-    policy: PolicyKind,
+    body: &Body,
     settings: &Settings,
     bound: Option<u32>,
     outside: Option<Box<dyn Scheduler + Send>>,
     collected: &Arc<Mutex<Collected>>,
 ) {
-    let mut config = shuttle::Config::new();
-    config.stack_size = STACK;
-    config.failure_persistence = shuttle::FailurePersistence::None;
-    config.max_steps = shuttle::MaxSteps::None;
     let (stop, most) = (settings.stop.clone(), settings.executions);
     let (gate_collected, mut begun) = (collected.clone(), 0);
     let gate = move || {
         begun += 1;
         begun <= most && !stop.load(Ordering::Relaxed) && lock(&gate_collected).found.is_none()
     };
-    let (race, settings, collected) = (race.clone(), settings.clone(), collected.clone());
-    shuttle::Runner::new(Driven::new(gate, outside), config).run(move || {
-        let (outcome, _) = execute(&race, policy, &settings, false);
+    let (body, states, collected) = (body.clone(), settings.states, collected.clone());
+    shuttle::Runner::new(Driven::new(gate, outside), shuttle_config()).run(move || {
+        board(|board| board.reset(false));
+        let outcome = body();
         let mut collected = lock(&collected);
         collected.executions += 1;
         collected.events = collected.events.union(outcome.events);
         board(|board| {
             let tally = board.tally();
             collected.operations = collected.operations.max(tally.operations);
-            if settings.news(&race, &outcome.violations) {
+            collected.all_operations += tally.operations as u64;
+            if settings.news(&outcome.violations) {
                 collected.found = Some(Found {
                     broken: outcome.broken,
                     violations: outcome.violations,
@@ -134,14 +157,22 @@ fn run(
                 });
             }
         });
-        if settings.states {
+        if states {
             collected.states.insert(outcome.state);
         }
     });
 }
 
+/// By an engine of shuttle's: any but loom.
+pub(crate) fn by_shuttle(body: &Body, settings: &Settings) -> Exploration {
+    match settings.kind {
+        Kind::Exhaustive | Kind::Loom => exhaustive(body, settings),
+        Kind::Random | Kind::Pct => sampled(body, settings),
+    }
+}
+
 /// Every schedule with at most `settings.bound` preemptions: with none first, then with one, ...
-pub(crate) fn exhaustive(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exploration {
+fn exhaustive(body: &Body, settings: &Settings) -> Exploration {
     let began = Instant::now();
     let collected = Arc::new(Mutex::new(Collected::default()));
     let mut complete = true;
@@ -149,7 +180,7 @@ pub(crate) fn exhaustive(race: &Arc<Race>, policy: PolicyKind, settings: &Settin
     for bound in 0..=settings.bound {
         reached = bound;
         board(|board| board.chooser = Chooser::Search(Search::new(bound)));
-        run(race, policy, settings, Some(bound), None, &collected);
+        run(body, settings, Some(bound), None, &collected);
         let exhausted = board(|board| match &mut board.chooser {
             Chooser::Search(search) => search.exhausted(),
             _ => false,
@@ -166,7 +197,7 @@ pub(crate) fn exhaustive(race: &Arc<Race>, policy: PolicyKind, settings: &Settin
 }
 
 /// So many schedules of shuttle's.
-pub(crate) fn sampled(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exploration {
+fn sampled(body: &Body, settings: &Settings) -> Exploration {
     let began = Instant::now();
     let collected = Arc::new(Mutex::new(Collected::default()));
     let most = usize::try_from(settings.executions).unwrap_or(usize::MAX);
@@ -182,7 +213,7 @@ pub(crate) fn sampled(race: &Arc<Race>, policy: PolicyKind, settings: &Settings)
         }
     };
     board(|board| board.chooser = Chooser::Outside);
-    run(race, policy, settings, bound, Some(outside), &collected);
+    run(body, settings, bound, Some(outside), &collected);
     finished(collected, settings.kind, bound, false, began)
 }
 
@@ -201,6 +232,7 @@ fn finished(
         complete,
         seconds: began.elapsed().as_secs_f64(),
         operations: collected.operations,
+        all_operations: collected.all_operations,
         events: collected.events,
         states: collected.states,
         found: collected.found,
@@ -208,12 +240,10 @@ fn finished(
 }
 
 /// Run the schedule of a script once, and record each operation.
-pub(crate) fn scripted(
-    race: &Arc<Race>,
-    policy: PolicyKind,
-    settings: &Settings,
+pub(crate) fn scripted<T: Send + 'static>(
     actors: Vec<u8>,
-) -> Option<Scripted> {
+    body: impl Fn() -> T + Send + Sync + 'static,
+) -> Option<Scripted<T>> {
     board(|board| {
         board.chooser = Chooser::Script {
             actors,
@@ -223,14 +253,10 @@ pub(crate) fn scripted(
     });
     let result = Arc::new(Mutex::new(None));
     let (mut once, collected) = (true, result.clone());
-    let (race, settings) = (race.clone(), settings.clone());
-    let mut config = shuttle::Config::new();
-    config.stack_size = STACK;
-    config.failure_persistence = shuttle::FailurePersistence::None;
-    config.max_steps = shuttle::MaxSteps::None;
     let gate = move || std::mem::take(&mut once);
-    shuttle::Runner::new(Driven::new(gate, None), config).run(move || {
-        let (outcome, stage) = execute(&race, policy, &settings, true);
+    shuttle::Runner::new(Driven::new(gate, None), shuttle_config()).run(move || {
+        board(|board| board.reset(true));
+        let result = body();
         let (trace, off) = board(|board| {
             let off = match &board.chooser {
                 Chooser::Script { actors, next, off } => {
@@ -240,12 +266,7 @@ pub(crate) fn scripted(
             };
             (board.tally().trace.clone(), off)
         });
-        *lock(&collected) = Some(Scripted {
-            outcome,
-            trace,
-            stage,
-            off,
-        });
+        *lock(&collected) = Some(Scripted { result, trace, off });
     });
     let scripted = lock(&result).take();
     scripted

@@ -8,7 +8,7 @@ use crate::engine::execution::{play, set_up, wind_up, Conduct, Stage};
 use crate::engine::{Exploration, Found, Kind, Settings};
 use crate::event::EventSet;
 use crate::race::Race;
-use crate::sync::{Atomic32, Monitor, Synchronisation};
+use crate::sync::{Atomic32, Heap, Monitor, Synchronisation};
 use core::sync::atomic::Ordering;
 use loom::sync::atomic::{fence, AtomicU32};
 use loom::sync::{Condvar, Mutex};
@@ -116,7 +116,7 @@ impl Monitor for Number {
 impl<const FENCES: bool> Synchronisation for Loom<FENCES> {
     type U32 = Word;
     type Monitor = Number;
-    type Array<T: Send + Sync> = Vec<T>;
+    type Array<T: Send + Sync, const N: usize> = Heap<T, N>;
     const LEDGER: bool = true;
     // Loom runs one thread at a time, and switches only where one is about to use one of its types.
     const STEPWISE: bool = true;
@@ -168,14 +168,15 @@ fn execute<const FENCES: bool>(
     settings: &Settings,
     collected: &StdMutex<Collected>,
 ) {
-    const CONDUCT: Conduct = Conduct {
+    let conduct = Conduct {
         step: |_| (),
         pause: || {
             loom::thread::yield_now();
             true
         },
+        speak: settings.states,
     };
-    let (stage, hands) = set_up::<Loom<FENCES>>(race, policy, settings.bugs);
+    let (stage, hands) = set_up::<Loom<FENCES>>(race, policy, settings.bugs, settings.states);
     let stage: Arc<Stage<Loom<FENCES>>> = Arc::new(stage);
     // Loom may not explore a thread whose first operation is an atomic load (its issue 392): this comes before.
     let start = Arc::new(AtomicU32::new(0));
@@ -186,7 +187,7 @@ fn execute<const FENCES: bool>(
             let (stage, race, start) = (stage.clone(), race.clone(), start.clone());
             spawn(move || {
                 start.fetch_add(1, Ordering::Relaxed);
-                play(&stage, &race.programs[index], hands, &CONDUCT)
+                play(&stage, &race.programs[index], hands, &conduct)
             })
         })
         .collect();
@@ -202,7 +203,7 @@ fn execute<const FENCES: bool>(
     if settings.states {
         collected.states.insert(outcome.state);
     }
-    if settings.news(race, &outcome.violations) && collected.found.is_none() {
+    if settings.news(&outcome.violations) && collected.found.is_none() {
         collected.found = Some(Found {
             broken: outcome.broken,
             violations: outcome.violations,
@@ -255,6 +256,7 @@ pub(crate) fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings)
         complete: false,
         seconds: began.elapsed().as_secs_f64(),
         operations: 0,
+        all_operations: 0,
         events: collected.events,
         states: collected.states,
         found: collected.found,

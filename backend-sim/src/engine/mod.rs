@@ -12,7 +12,8 @@
 //! where they use something that others can see, and write down whom they chose: [`replay`] repeats such a schedule to the
 //! step and names each operation.
 //!
-//! A violation ends the exploration of its race.
+//! A violation ends the exploration of its race. What is not a race on the machine but a few words and locks is a
+//! [`model`]: by those the engines themselves are tested, and their speed is compared.
 
 pub mod board;
 mod driven;
@@ -20,6 +21,7 @@ mod execution;
 mod exhaustive;
 pub mod explore;
 pub mod loom;
+pub mod model;
 pub mod objects;
 pub mod replay;
 pub mod schedule;
@@ -106,12 +108,17 @@ impl Settings {
     }
 
     /// Is there something among these that is not known?
-    pub(crate) fn news(&self, race: &Race, violations: &[Violation]) -> bool {
-        let known = |violation: &Violation| {
-            race.known.contains(&violation.what)
-                || self.known.iter().any(|what| what == violation.what)
-        };
+    pub(crate) fn news(&self, violations: &[Violation]) -> bool {
+        let known = |violation: &Violation| self.known.iter().any(|what| what == violation.what);
         violations.iter().any(|violation| !known(violation))
+    }
+
+    /// The same, with what `race` knows as well.
+    fn knowing(&self, race: &Race) -> Self {
+        let mut settings = self.clone();
+        let known = race.known.iter().map(|what| (*what).to_owned());
+        settings.known.extend(known);
+        settings
     }
 
     /// What `race` asks for itself.
@@ -142,8 +149,10 @@ pub struct Exploration {
     pub complete: bool,
     /// Wall time.
     pub seconds: f64,
-    /// Visible operations of the longest execution.
+    /// Visible operations of the longest execution; 0 if the engine can't say (loom).
     pub operations: usize,
+    /// Visible operations of all executions.
+    pub all_operations: u64,
     /// What happened in any execution.
     pub events: EventSet,
     /// Final states, if they were asked for.
@@ -175,9 +184,9 @@ pub struct Found {
 /// If the race's machine can't be set up: the race is wrong. Or if core or the machine panics: that is a bug.
 #[must_use]
 pub fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exploration {
+    let settings = &settings.knowing(race);
     match settings.kind {
         Kind::Loom => loom::explore(race, policy, settings),
-        Kind::Exhaustive => explore::exhaustive(race, policy, settings),
-        Kind::Random | Kind::Pct => explore::sampled(race, policy, settings),
+        _ => explore::by_shuttle(&explore::of_race(race, policy, settings), settings),
     }
 }

@@ -4,6 +4,7 @@ use crate::config::{DeviceId, MmId};
 use crate::engine::scheduled::Scheduled;
 use crate::entry::{Entry, Pmd};
 use crate::frame::{FrameZone, PageFlags};
+use crate::lock::LockName;
 use crate::machine::Machine;
 use crate::scenario::outcome::Names;
 use migrate_pin_core::Pfn;
@@ -57,6 +58,38 @@ pub enum Object {
     PinTable,
     /// Nothing that the machine knows.
     Unknown,
+}
+
+impl Object {
+    /// The lock that it is; none if it is a word.
+    #[must_use]
+    pub const fn lock(self) -> Option<LockName> {
+        Some(match self {
+            Self::PageLock(_) => LockName::Page,
+            Self::Ptl(..) => LockName::Ptl,
+            Self::Mmap(_) => LockName::Mmap,
+            Self::Notifier(_) => LockName::Notifier,
+            Self::Shootdown(_) => LockName::Shootdown,
+            Self::Batch(_) => LockName::LruBatch,
+            Self::AnonVma(_) => LockName::AnonVma,
+            Self::IPages(_) => LockName::IPages,
+            Self::IMmap(_) => LockName::IMmap,
+            Self::Swap => LockName::Swap,
+            Self::SwapCache => LockName::SwapCache,
+            Self::Zone => LockName::Zone,
+            Self::Lru => LockName::Lru,
+            Self::DeviceTable(_) => LockName::DeviceTable,
+            Self::DevicePool(_) => LockName::DevicePool,
+            Self::PinTable => LockName::PinTable,
+            Self::Count(_)
+            | Self::MapCount(_)
+            | Self::Flags(_)
+            | Self::Entry(..)
+            | Self::Pmd(..)
+            | Self::ProtectSeq(_)
+            | Self::Unknown => return None,
+        })
+    }
 }
 
 /// Every visible word and monitor of a machine, by its address.
@@ -230,5 +263,29 @@ fn names_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
         "none".to_owned()
     } else {
         names.join("+")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, FileSpec};
+    use std::collections::BTreeSet;
+
+    /// A machine with everything in it has every lock but the counters of memory cgroups, which are plain words here.
+    #[test]
+    fn every_lock_of_the_machine_can_be_named() {
+        let config = Config {
+            files: &[FileSpec { contents: &[1] }],
+            ..Config::SMALL
+        };
+        let machine = Machine::<Scheduled>::new(&config).unwrap();
+        let known = catalogue(&machine);
+        let addresses: BTreeSet<usize> = known.iter().map(|(address, _)| *address).collect();
+        assert_eq!(addresses.len(), known.len(), "one address, two names");
+        let named: BTreeSet<_> = known.iter().filter_map(|(_, o)| o.lock()).collect();
+        let all = LockName::ALL.into_iter();
+        let all: BTreeSet<_> = all.filter(|name| *name != LockName::Memcg).collect();
+        assert_eq!(named, all);
     }
 }

@@ -1,6 +1,6 @@
 //! A schedule once more, with every operation written down.
 
-use crate::engine::explore::scripted;
+use crate::engine::explore::{execute, scripted};
 use crate::engine::objects::{catalogue, FrameNames, Object};
 use crate::engine::Settings;
 use crate::event::EventSet;
@@ -61,10 +61,15 @@ pub fn replay(
         states: true,
         ..settings.clone()
     };
-    let scripted = scripted(race, policy, &settings, schedule.to_vec())?;
-    let machine = &scripted.stage.machine;
+    let body = {
+        let race = race.clone();
+        move || execute(&race, policy, &settings)
+    };
+    let scripted = scripted(schedule.to_vec(), body)?;
+    let (outcome, stage) = scripted.result;
+    let machine = &stage.machine;
     let known: HashMap<usize, Object> = catalogue(machine).into_iter().collect();
-    let names: Names = scripted.stage.names.lock().clone();
+    let names: Names = stage.names.lock().clone();
     let frames = FrameNames::new(machine, &names);
     let lines = scripted.trace.iter().map(|operation| {
         let object = known
@@ -80,7 +85,6 @@ pub fn replay(
             change: frames.change(object, operation.verb, operation.values),
         }
     });
-    let outcome = scripted.outcome;
     let message = |violation: &Violation| match violation.page {
         Some(page) => format!("{violation} (page {page} is {})", frames.of(page)),
         None => violation.to_string(),

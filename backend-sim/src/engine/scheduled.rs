@@ -5,7 +5,7 @@
 //! is for the rest.
 
 use crate::engine::board;
-use crate::sync::{Atomic32, Monitor, Synchronisation};
+use crate::sync::{Atomic32, Heap, Monitor, Synchronisation};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Scheduled by an engine on shuttle.
@@ -130,7 +130,7 @@ impl Monitor for Number {
 impl Synchronisation for Scheduled {
     type U32 = Word;
     type Monitor = Number;
-    type Array<T: Send + Sync> = Vec<T>;
+    type Array<T: Send + Sync, const N: usize> = Heap<T, N>;
     const LEDGER: bool = true;
     const STEPWISE: bool = true;
     const WEAK_MEMORY: bool = false;

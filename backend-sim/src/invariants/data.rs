@@ -5,7 +5,7 @@ use crate::cpu::Cpu;
 use crate::event::Event;
 use crate::ledger::{Cell, Ledger};
 use crate::machine::Machine;
-use crate::sync::Synchronisation;
+use crate::sync::{Store, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::Pfn;
 

@@ -4,7 +4,7 @@
 use crate::config::MmId;
 use crate::cpu::Cpu;
 use crate::frame::{Identity, PageFlags};
-use crate::sync::Synchronisation;
+use crate::sync::{Store, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::Pfn;
 
@@ -17,18 +17,18 @@ impl<S: Synchronisation> Cpu<'_, S> {
             let pages = core::mem::take(&mut doing.pages);
             let entries = core::mem::take(&mut doing.entries);
             doing.cleared.clear();
-            for page in &pages {
+            for page in pages.iter() {
                 if let Some(book) = books.page_mut(*page) {
                     book.flux = book.flux.saturating_sub(1);
                 }
             }
             (pages, entries)
         };
-        for page in pages {
-            self.check_mapcount(page);
+        for page in pages.iter() {
+            self.check_mapcount(*page);
         }
-        for (mm, vpn) in entries {
-            self.check_rmap(mm, vpn.into());
+        for (mm, vpn) in entries.iter() {
+            self.check_rmap(*mm, (*vpn).into());
         }
     }
 

@@ -2,10 +2,11 @@
 //! runs, and what may be left when everybody has exited.
 
 use super::data::Place;
-use crate::config::{ActorId, MemcgId, MmId, TABLE_PAGES};
+use crate::config::{ActorId, MmId, MAX_MEMCGS, TABLE_PAGES};
 use crate::cpu::Cpu;
 use crate::entry::{Entry, Pmd};
 use crate::frame::{Identity, FIRST_PFN};
+use crate::ledger::PageBook;
 use crate::machine::{LruState, Machine};
 use crate::sync::{Atomic32, Synchronisation};
 use crate::violation::Invariant;
@@ -55,7 +56,7 @@ impl<S: Synchronisation> Machine<S> {
             || self.pin_lock.owner().is_some()
             || self.swap.lock.owner().is_some()
             || self.swap.cache_lock.owner().is_some();
-        for space in &self.mms {
+        for space in self.mms.iter() {
             held |= !space.mmap_lock.is_free();
             held |= space.tables.iter().any(|table| table.ptl.owner().is_some());
         }
@@ -81,25 +82,26 @@ impl<S: Synchronisation> Machine<S> {
         let Some(frame) = self.frame(page) else {
             return;
         };
-        let book = cpu.read_book(page);
         let some = Some(page);
         let count = frame.count.load(Ordering::Relaxed);
         let mapcount = frame.mapcount.load(Ordering::Relaxed);
         if frame.head.get() != 0 && frame.head.get() as usize != page.0 {
             return; // A tail page: its head is looked at.
         }
-        if !book.alive {
-            if count != u32::from(book.base) {
+        // Most pages are free.
+        if let Some((false, base)) = cpu.book(page, |book| (book.alive, book.base)) {
+            if count != u32::from(base) {
                 cpu.disagree(
                     Invariant::Ref,
                     some,
                     "a free page has references",
-                    book.base.into(),
+                    base.into(),
                     count,
                 );
             }
             return;
         }
+        let book = cpu.read_book(page);
         let pins = u32::from(book.pins) + u32::from(book.gup_pins);
         if count / GUP_PIN_COUNTING_BIAS != pins {
             cpu.disagree(
@@ -192,8 +194,7 @@ impl<S: Synchronisation> Machine<S> {
 
     /// PIN: the records are those of the pins.
     fn quiet_pins(&self, cpu: &Cpu<'_, S>) {
-        let pins = self.pins.lock().clone();
-        for (page, record) in &pins {
+        for (page, record) in self.pins.lock().iter() {
             let book = cpu.read_book(*page);
             if book.pins == 0 {
                 cpu.violate(
@@ -290,33 +291,27 @@ impl<S: Synchronisation> Machine<S> {
 
     /// TLB: nothing stale is left.
     fn quiet_tlbs(&self, cpu: &Cpu<'_, S>) {
-        for (index, space) in self.mms.iter().enumerate() {
-            let mm = MmId(index as u8);
-            for vpn in 0..space.entries.len() {
+        for other in self.cpus.iter() {
+            other.tlb.each(|mm, vpn, cached| {
                 let entry = self.entry(mm, vpn);
-                for other in &self.cpus {
-                    let Some(cached) = other.tlb.lookup(mm, vpn) else {
-                        continue;
-                    };
-                    let same = match (cached, entry) {
-                        (Entry::Page(a, _), Entry::Page(b, _)) => a == b,
-                        (Entry::Zero(_), Entry::Zero(_))
-                        | (Entry::Special(_), Entry::Special(_)) => true,
-                        _ => false,
-                    };
-                    if !same || (cached.write() && !entry.write()) {
-                        cpu.violate(Invariant::Tlb, cached.named(), "a stale TLB entry is left");
+                let same = match (cached, entry) {
+                    (Entry::Page(a, _), Entry::Page(b, _)) => a == b,
+                    (Entry::Zero(_), Entry::Zero(_)) | (Entry::Special(_), Entry::Special(_)) => {
+                        true
                     }
+                    _ => false,
+                };
+                if !same || (cached.write() && !entry.write()) {
+                    cpu.violate(Invariant::Tlb, cached.named(), "a stale TLB entry is left");
                 }
-            }
+            });
         }
     }
 
     /// NOTIFY, PAIR: what devices have mapped is what the CPU side grants them.
     fn quiet_devices(&self, cpu: &Cpu<'_, S>) {
-        for device in &self.devices {
-            let table = device.table.lock().clone();
-            for mapping in &table {
+        for device in self.devices.iter() {
+            for mapping in device.table.lock().iter() {
                 let entry = self.entry(mapping.mm, mapping.vpn as usize);
                 let granted = match entry {
                     Entry::DevicePrivate(page, _) => {
@@ -346,13 +341,14 @@ impl<S: Synchronisation> Machine<S> {
 
     /// CHARGE: the counters are the number of charged pages, and what is mapped is charged.
     fn quiet_charges(&self, cpu: &Cpu<'_, S>) {
-        for (index, counter) in self.memcgs.iter().enumerate() {
-            let memcg = MemcgId(index as u8);
-            let charged = self
-                .frames
-                .iter()
-                .filter(|frame| frame.memcg.get() == u32::from(memcg.0) + 1)
-                .count() as u32;
+        let mut found = [0; MAX_MEMCGS];
+        for frame in self.frames.iter() {
+            let memcg = (frame.memcg.get() as usize).checked_sub(1);
+            if let Some(count) = memcg.and_then(|memcg| found.get_mut(memcg)) {
+                *count += 1;
+            }
+        }
+        for (counter, charged) in self.memcgs.iter().zip(found) {
             if charged != counter.get() {
                 cpu.disagree(
                     Invariant::Charge,
@@ -365,9 +361,9 @@ impl<S: Synchronisation> Machine<S> {
         }
         for (index, frame) in self.frames.iter().enumerate() {
             let page = Pfn(FIRST_PFN + index);
-            let book = cpu.read_book(page);
             let tail = frame.head.get() != 0 && frame.head.get() as usize != page.0;
-            if book.alive && book.entries > 0 && !tail && frame.memcg.get() == 0 {
+            let mapped = |book: &mut PageBook| book.alive && book.entries > 0;
+            if !tail && frame.memcg.get() == 0 && cpu.book(page, mapped) == Some(true) {
                 cpu.violate(
                     Invariant::Charge,
                     Some(page),
@@ -391,6 +387,11 @@ impl<S: Synchronisation> Machine<S> {
         cpu.at("when all have exited");
         cpu.lru_drain_all();
         for page in self.pfns() {
+            let idle =
+                |book: &mut PageBook| !book.alive && book.pins == 0 && book.original.is_none();
+            if cpu.book(page, idle) == Some(true) {
+                continue;
+            }
             let book = cpu.read_book(page);
             let some = Some(page);
             if book.pins > 0 {

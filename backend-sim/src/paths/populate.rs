@@ -11,7 +11,7 @@ use crate::ledger::Hold;
 use crate::machine::Machine;
 use crate::mm::Vma;
 use crate::paths::access::CpuOp;
-use crate::sync::{Atomic32, Synchronisation};
+use crate::sync::{Atomic32, Store, Synchronisation};
 use core::sync::atomic::Ordering;
 use migrate_pin_core::ops::PteBits;
 use migrate_pin_core::Pfn;

@@ -7,7 +7,7 @@ use crate::entry::{Entry, Pmd};
 use crate::event::Event;
 use crate::frame::{Identity, PageFlags};
 use crate::mm::{Area, Vma};
-use crate::sync::{full, Atomic32, Synchronisation};
+use crate::sync::{full, Atomic32, Store, Synchronisation};
 use core::sync::atomic::Ordering;
 use migrate_pin_core::ops::{NotifyEvent, PteBits, Range};
 use migrate_pin_core::Pfn;

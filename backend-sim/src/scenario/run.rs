@@ -206,7 +206,7 @@ impl<'r> Runner<'r> {
         if let Some(By(actor, step)) = steps.first() {
             self.machine.report_deadlock(ActorId(*actor));
             let player = &mut self.players[usize::from(*actor)];
-            player.say(&format!("{step:?} waits for ever"));
+            player.say(format_args!("{step:?} waits for ever"));
             self.run.lines.extend(player.take_lines());
         }
     }

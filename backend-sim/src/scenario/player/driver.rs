@@ -15,32 +15,36 @@ impl<S: Synchronisation> Player<'_, S> {
         let Some(dev) = self.driver() else {
             return Ok(());
         };
-        let text = match step {
+        match step {
             Step::Acquire {
                 at,
                 pages: n,
                 access,
             } => match done(dev.acquire(pages(at, n), access))? {
-                Ok(got) if got.left == 0 => format!("acquire {at}: {} of {n}", got.granted),
-                Ok(got) => format!("acquire {at}: {} of {n}, {} left", got.granted, got.left),
-                Err(error) => refused("acquire", error),
+                Ok(got) if got.left == 0 => {
+                    self.say(format_args!("acquire {at}: {} of {n}", got.granted))
+                }
+                Ok(got) => self.say(format_args!(
+                    "acquire {at}: {} of {n}, {} left",
+                    got.granted, got.left
+                )),
+                Err(error) => self.say(refused("acquire", error)),
             },
             Step::Grant { at, access } => {
                 let result = done(dev.grant(addr_of(at.into()), access))?;
-                format!("grant {at}: {result:?}")
+                self.say(format_args!("grant {at}: {result:?}"));
             }
             Step::Revoke { at, pages: n } => match done(dev.give_back(pages(at, n)))? {
-                Ok(0) => format!("revoke {at}: done"),
-                Ok(busy) => format!("revoke {at}: {busy} busy"),
-                Err(error) => refused("revoke", error),
+                Ok(0) => self.say(format_args!("revoke {at}: done")),
+                Ok(busy) => self.say(format_args!("revoke {at}: {busy} busy")),
+                Err(error) => self.say(refused("revoke", error)),
             },
             Step::ToDevice { at, pages: n } => match done(dev.migrate_to_device(pages(at, n)))? {
-                Ok(moved) => format!("to device {at}: {moved} of {n}"),
-                Err(error) => refused("to device", error),
+                Ok(moved) => self.say(format_args!("to device {at}: {moved} of {n}")),
+                Err(error) => self.say(refused("to device", error)),
             },
-            _ => return Ok(()),
-        };
-        self.say(&text);
+            _ => {}
+        }
         Ok(())
     }
 
@@ -59,11 +63,11 @@ impl<S: Synchronisation> Player<'_, S> {
                 };
                 match done(dev.setup(pages(at, n), purpose))? {
                     Ok(session) => {
-                        self.say(&format!("setup: {} of {n}", session.cpages));
+                        self.say(format_args!("setup: {} of {n}", session.cpages));
                         self.words(&session);
                         self.hands.session = Some(session);
                     }
-                    Err(error) => self.say(&refused("setup", error)),
+                    Err(error) => self.say(refused("setup", error)),
                 }
                 Ok(())
             }
@@ -116,7 +120,7 @@ impl<S: Synchronisation> Player<'_, S> {
             }
             Step::Map if self.hands.moved => {
                 let mapped = dev.update_device(&mut session);
-                self.say(&format!("map: {mapped}"));
+                self.say(format_args!("map: {mapped}"));
             }
             Step::Finalize => {
                 dev.finalize(session);

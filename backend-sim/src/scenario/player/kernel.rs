@@ -39,7 +39,7 @@ impl<S: Synchronisation> Player<'_, S> {
             _ => None,
         };
         if let Some((call, error)) = refused {
-            self.say(&format!("{call}: {error:?}"));
+            self.say(format_args!("{call}: {error:?}"));
         }
         Ok(())
     }
@@ -54,9 +54,10 @@ impl<S: Synchronisation> Player<'_, S> {
         };
         match (step, at) {
             (Step::HugeFault(at), _) => {
+                cpu.at("do_huge_pmd_anonymous_page");
                 let mm = cpu.mm().unwrap_or_default();
                 if !cpu.populate(mm, at.into(), Populate::Huge(0)) {
-                    self.say(&format!("huge fault {at}: refused"));
+                    self.say(format_args!("huge fault {at}: refused"));
                 }
             }
             (Step::Drain, _) => cpu.lru_add_drain_all(),
@@ -64,10 +65,10 @@ impl<S: Synchronisation> Player<'_, S> {
                 cpu.sync_file_page(file, page.into());
             }
             (Step::Reclaim(at), Some(page)) if !cpu.reclaim(page) => {
-                self.say(&format!("reclaim {at}: refused"));
+                self.say(format_args!("reclaim {at}: refused"));
             }
             (Step::Compact(at), Some(page)) if cpu.compact(page).is_none() => {
-                self.say(&format!("compact {at}: refused"));
+                self.say(format_args!("compact {at}: refused"));
             }
             (Step::LockPage(at) | Step::LockOriginal(at), _) => {
                 // Who locks a page has a reference on it.

@@ -18,6 +18,7 @@ use crate::paths::gup::{GupFlags, GupRef};
 use crate::scenario::outcome::Names;
 use crate::scenario::{Give, Step};
 use crate::sync::Synchronisation;
+use core::fmt;
 use migrate_pin_core::ops::Range;
 use migrate_pin_core::{Error, Pfn};
 
@@ -148,8 +149,8 @@ impl<'m, S: Synchronisation> Player<'m, S> {
         let result = done(self.cpu().access(addr_of(at.into()), op))?;
         match (result, op) {
             (Ok(_), CpuOp::Store(_)) => {}
-            (Ok(word), _) => self.say(&format!("{verb} {at}: {word}")),
-            (Err(error), _) => self.say(&format!("{verb} {at}: {error:?}")),
+            (Ok(word), _) => self.say(format_args!("{verb} {at}: {word}")),
+            (Err(error), _) => self.say(format_args!("{verb} {at}: {error:?}")),
         }
         Ok(())
     }
@@ -159,8 +160,8 @@ impl<'m, S: Synchronisation> Player<'m, S> {
         let result = dev.and_then(|dev| dev.access(addr_of(at.into()), op));
         match (result, op) {
             (Some(_), DeviceOp::Store(_)) => {}
-            (Some(word), _) => self.say(&format!("device {verb} {at}: {word}")),
-            (None, _) => self.say(&format!("device {verb} {at}: no mapping")),
+            (Some(word), _) => self.say(format_args!("device {verb} {at}: {word}")),
+            (None, _) => self.say(format_args!("device {verb} {at}: no mapping")),
         }
         Ok(())
     }
@@ -178,7 +179,7 @@ impl<'m, S: Synchronisation> Player<'m, S> {
                 };
                 self.hands.gup = found;
                 if found.is_none() {
-                    self.say(&format!("gup {at}: refused"));
+                    self.say(format_args!("gup {at}: refused"));
                 }
             }
             (Step::GupWrite(value), Some(reference)) => {
@@ -232,8 +233,8 @@ impl<'m, S: Synchronisation> Player<'m, S> {
         self.names.lock().name(self.machine, page)
     }
 
-    /// Add a line under the actor's number.
-    pub(crate) fn say(&mut self, text: &str) {
+    /// Add a line under the actor's number. Nothing is put into words if nobody listens.
+    pub(crate) fn say(&mut self, text: impl fmt::Display) {
         if !self.quiet {
             self.lines.push(format!("{} {text}", self.actor));
         }

@@ -16,8 +16,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Bytes of an actor's stack. The deepest path (a fault that migrates, with a fork's copy) is far from it.
-const STACK: usize = 128 * 1024;
+/// Bytes of a stack, an actor's or that on which the machine is built: the latter needs most, without optimisation. Only what is
+/// touched is ever there.
+const STACK: usize = 1024 * 1024;
 
 /// What is collected from execution to execution.
 #[derive(Debug, Default)]
@@ -139,13 +140,13 @@ fn run(
     });
 }
 
-/// Every schedule with at most `settings.bound` preemptions: with none first, then with one, ...
+/// Every schedule with at most `settings.bound` preemptions: with `settings.from` at most first, then with one more, ...
 pub(crate) fn exhaustive(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exploration {
     let began = Instant::now();
     let collected = Arc::new(Mutex::new(Collected::default()));
-    let mut complete = true;
-    let mut reached = 0;
-    for bound in 0..=settings.bound {
+    let mut complete = settings.from <= settings.bound;
+    let mut reached = settings.from;
+    for bound in settings.from..=settings.bound {
         reached = bound;
         board(|board| board.chooser = Chooser::Search(Search::new(bound)));
         run(race, policy, settings, Some(bound), None, &collected);

@@ -156,8 +156,10 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: impl Fn(bool) -> bool) 
         findings.push(finding);
     } else if end == End::Failed {
         // Nothing broke, and that is what is wrong, or something was never reached.
+        let why = verdict.to_string();
+        let message = format!("EXPECTATION: {}", why.trim_start_matches("FAILED: "));
         findings.push(Finding {
-            violations: vec![("EXPECTATION".to_owned(), format!("EXPECTATION: {verdict}"))],
+            violations: vec![("EXPECTATION".to_owned(), message)],
             unexpected: true,
             ..Finding::default()
         });

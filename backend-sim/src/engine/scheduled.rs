@@ -1,7 +1,7 @@
 //! [`Scheduled`]: the machine's synchronisation on shuttle's coroutines.
 //!
 //! One actor runs at a time, so that a word is an ordinary atomic and a monitor an ordinary number; what makes them
-//! visible is that others may run before each operation ([`board::point`]). Memory is sequentially consistent here: loom
+//! visible is that others may run before each operation (`board::point()`). Memory is sequentially consistent here: loom
 //! is for the rest.
 
 use crate::engine::board;

@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// executions of a bound (some seconds), so that `check --bound 3` ends within half an hour on two cores.
 const BEYOND: u64 = 100_000;
 
+/// If no more than this bound is asked for, every race that is enumerated is, to the end.
+const COMPLETE: u32 = 2;
+
 /// Samples of a race that asks for none itself.
 const SAMPLES: u64 = 10_000;
 
@@ -146,7 +149,7 @@ impl Plan<'_> {
         let few = race.programs.len() <= 2;
         match own {
             _ if few => vec![at(0, bound, own_cap)],
-            Some(own) if bound <= own => vec![at(0, bound, own_cap)],
+            Some(own) if bound <= own.max(COMPLETE) => vec![at(0, bound, own_cap)],
             Some(own) => vec![
                 at(0, own, own_cap),
                 at(own + 1, bound, most.unwrap_or(BEYOND)),

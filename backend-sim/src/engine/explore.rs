@@ -17,9 +17,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Bytes of an actor's stack, and of the one that builds the machine: it stands there more than once before it is in its
-/// place, unless the optimiser is at its best.
-const STACK: usize = 256 * 1024;
+/// Bytes of a stack, an actor's or that on which the machine is built: the latter needs most, without optimisation. Only what is
+/// touched is ever there.
+const STACK: usize = 1024 * 1024;
 
 /// What is collected from execution to execution.
 #[derive(Debug, Default)]
@@ -135,7 +135,7 @@ fn run(
         begun += 1;
         begun <= most && !stop.load(Ordering::Relaxed) && lock(&gate_collected).found.is_none()
     };
-    let (body, states, collected) = (body.clone(), settings.states, collected.clone());
+    let (body, settings, collected) = (body.clone(), settings.clone(), collected.clone());
     shuttle::Runner::new(Driven::new(gate, outside), shuttle_config()).run(move || {
         board(|board| board.reset(false));
         let outcome = body();
@@ -157,7 +157,7 @@ fn run(
                 });
             }
         });
-        if states {
+        if settings.states {
             collected.states.insert(outcome.state);
         }
     });
@@ -171,13 +171,14 @@ pub(crate) fn by_shuttle(body: &Body, settings: &Settings) -> Exploration {
     }
 }
 
-/// Every schedule with at most `settings.bound` preemptions: with none first, then with one, ...
+/// Every schedule with at most `settings.bound` preemptions: with `settings.from` at most first, then with
+/// one more, ...
 fn exhaustive(body: &Body, settings: &Settings) -> Exploration {
     let began = Instant::now();
     let collected = Arc::new(Mutex::new(Collected::default()));
-    let mut complete = true;
-    let mut reached = 0;
-    for bound in 0..=settings.bound {
+    let mut complete = settings.from <= settings.bound;
+    let mut reached = settings.from;
+    for bound in settings.from..=settings.bound {
         reached = bound;
         board(|board| board.chooser = Chooser::Search(Search::new(bound)));
         run(body, settings, Some(bound), None, &collected);

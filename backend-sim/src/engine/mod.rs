@@ -69,6 +69,8 @@ pub struct Settings {
     pub kind: Kind,
     /// Preemptions (exhaustive, loom), or PCT's depth less one.
     pub bound: u32,
+    /// The first bound of an exhaustive exploration: 0, unless those below it were explored before.
+    pub from: u32,
     /// Most executions: of each bound (exhaustive, loom), or all (random, PCT).
     pub executions: u64,
     /// For what is random.
@@ -97,6 +99,7 @@ impl Settings {
         Self {
             kind: Kind::Exhaustive,
             bound,
+            from: 0,
             executions: Self::EXECUTIONS,
             seed: 0,
             states: false,

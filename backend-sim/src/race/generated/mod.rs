@@ -1,5 +1,5 @@
-//! The races that nobody thought of: short [`programs`] of two and three actors, in all combinations, over all
-//! [`kinds`] of pages and both shapes of the kernel.
+//! The races that nobody thought of: short programs of two and three actors, in all combinations, over all
+//! kinds of pages and both shapes of the kernel.
 //!
 //! - *pairs*: two actors and one page, by every schedule with one preemption;
 //! - *triples*: three actors and two pages, two of the actors drivers of different devices if they are drivers at all.

@@ -1,0 +1,170 @@
+//! What may be asked.
+
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand, ValueEnum};
+use migrate_pin_core::PolicyKind;
+use migrate_pin_sim::engine::Kind;
+use migrate_pin_sim::Bug;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Largest bound that may be asked for: the number of schedules grows with its power.
+const MAX_BOUND: u64 = 8;
+
+/// Most worker threads.
+const MAX_JOBS: u64 = 256;
+
+/// Explore unmap-and-pin page migration on a simulated machine, in every interleaving.
+///
+/// Without a command all scenarios are checked under both policies.
+///
+/// Exit status: 0 nothing broken under Hardened, 1 a violation there or something else than was expected, 2 wrong usage,
+/// 3 nothing broken but something incomplete.
+#[derive(Parser)]
+#[command(name = "migrate-pin", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) check: CheckOptions,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List the scenarios, a line each, with the engine that explores them by default.
+    List(ListOptions),
+    /// Explore scenarios and print a table, then each violation with the steps that lead to it.
+    Check(CheckOptions),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Select {
+    /// Only the scenario of this name, or those whose names contain it; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ListOptions {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// List what --break can break instead, with the invariant that must notice.
+    #[arg(long, conflicts_with = "scenario")]
+    pub(crate) bugs: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct CheckOptions {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// Under which policy.
+    #[arg(long, value_enum, default_value_t = PolicyArg::Both)]
+    pub(crate) policy: PolicyArg,
+    /// Only with this engine, whatever a race asks for itself.
+    #[arg(long, value_enum)]
+    pub(crate) engine: Option<EngineArg>,
+    /// Explore every race up to N preemptions, whatever it asks for itself.
+    #[arg(long, value_name = "N", value_parser = number::<0, MAX_BOUND>)]
+    pub(crate) bound: Option<u64>,
+    /// Give up an exploration after N executions (of each bound); how many samples random and pct take.
+    #[arg(long, value_name = "N", value_parser = number::<1, { u32::MAX as u64 }>)]
+    pub(crate) executions: Option<u64>,
+    /// Worker threads [default: as many as there are CPUs].
+    #[arg(long, value_name = "N", value_parser = number::<1, MAX_JOBS>)]
+    pub(crate) jobs: Option<u64>,
+    /// For the engines that draw lots.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = number::<0, { u64::MAX }>)]
+    pub(crate) seed: u64,
+    /// As a table, or as one JSON object a line.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Write a file for each violation whose schedule is known, to be given to --replay.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+    /// Repeat the schedule in this file to the step, and print it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "policy", "engine", "bound", "executions", "seed", "save", "bug", "jobs", "format"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// Break the machine, to see the checker notice; `migrate-pin list --bugs` names the bugs.
+    #[arg(long = "break", id = "bug", value_name = "BUG", value_parser = PossibleValuesParser::new(Bug::ALL.iter().map(|bug| bug.name())), hide_possible_values = true)]
+    pub(crate) bug: Option<String>,
+}
+
+/// A whole number in a range.
+fn number<const FROM: u64, const TO: u64>(text: &str) -> Result<u64, String> {
+    let expected = || format!("expected a whole number from {FROM} to {TO}");
+    let number = text.parse().map_err(|_| expected())?;
+    match (FROM..=TO).contains(&number) {
+        true => Ok(number),
+        false => Err(expected()),
+    }
+}
+
+/// The bug of this name, as the machine wants it.
+pub(crate) fn bugs(name: Option<&str>) -> &'static [Bug] {
+    let all = Bug::ALL.chunks(1);
+    let mut named = all.filter(|bug| Some(bug[0].name()) == name);
+    named.next().unwrap_or_default()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyArg {
+    /// The patch with its defects mended.
+    Hardened,
+    /// The patch to the letter.
+    AsPosted,
+    /// One after the other.
+    Both,
+}
+
+impl PolicyArg {
+    /// Which policies, in the order in which they are run.
+    pub(crate) const fn kinds(self) -> &'static [PolicyKind] {
+        match self {
+            Self::Hardened => &[PolicyKind::Hardened],
+            Self::AsPosted => &[PolicyKind::AsPosted],
+            Self::Both => &[PolicyKind::Hardened, PolicyKind::AsPosted],
+        }
+    }
+}
+
+/// The name of a policy in tables and files.
+pub(crate) const fn policy_name(policy: PolicyKind) -> &'static str {
+    match policy {
+        PolicyKind::Hardened => "hardened",
+        PolicyKind::AsPosted => "as-posted",
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EngineArg {
+    /// Every schedule with at most so many preemptions.
+    Exhaustive,
+    /// Loom, for memory orderings; up to three actors.
+    Loom,
+    /// Random schedules.
+    Random,
+    /// Probabilistic concurrency testing.
+    Pct,
+    /// The sequential scenarios: one actor's step at a time.
+    Sequential,
+}
+
+impl EngineArg {
+    /// Which engine of the library's; none for one actor's step at a time.
+    pub(crate) const fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Exhaustive => Some(Kind::Exhaustive),
+            Self::Loom => Some(Kind::Loom),
+            Self::Random => Some(Kind::Random),
+            Self::Pct => Some(Kind::Pct),
+            Self::Sequential => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Jsonl,
+}

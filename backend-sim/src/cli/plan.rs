@@ -1,0 +1,182 @@
+//! What is to be explored, with which engine and how far.
+
+use crate::cli::args::{bugs, CheckOptions, EngineArg};
+use crate::cli::select::Subject;
+use migrate_pin_core::PolicyKind;
+use migrate_pin_sim::engine::{loom, Kind, Settings};
+use migrate_pin_sim::race::{Effort, Race};
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+
+/// Two actors are always enumerated to the end. With more, what is beyond a race's own effort ends after so many
+/// executions of a bound (a second), so that `check --bound 3` ends within half an hour on two cores.
+const BEYOND: u64 = 20_000;
+
+/// If no more than this bound is asked for, every race that is enumerated is, to the end.
+const COMPLETE: u32 = 2;
+
+/// Samples of a race that asks for none itself.
+const SAMPLES: u64 = 10_000;
+
+/// Loom's executions of a race that does not ask for loom.
+const LOOM_EXECUTIONS: u64 = 10_000;
+
+/// Loom's bound for a race that does not ask for loom.
+const LOOM_BOUND: u32 = 1;
+
+/// Changes of priority in PCT, if nobody says how many.
+const PCT_BOUND: u32 = 2;
+
+/// One row to be.
+#[derive(Clone)]
+pub(crate) struct Job {
+    pub(crate) policy: PolicyKind,
+    pub(crate) subject: Subject,
+    /// What is asked of the engine, in this order; empty for one actor's step at a time, which has none. What is beyond a
+    /// race's own effort comes second, since it may be given up.
+    pub(crate) settings: Vec<Settings>,
+    /// Broken in every machine.
+    pub(crate) broken: &'static [migrate_pin_sim::Bug],
+}
+
+impl Job {
+    /// The engine in the table.
+    pub(crate) fn engine(&self) -> &'static str {
+        self.settings
+            .first()
+            .map_or("sequential", |settings| settings.kind.name())
+    }
+}
+
+/// All rows, in their order.
+pub(crate) fn jobs(
+    options: &CheckOptions,
+    subjects: &[Subject],
+    stop: &Arc<AtomicBool>,
+) -> Vec<Job> {
+    let broken = bugs(options.bug.as_deref());
+    let plan = Plan {
+        options,
+        base: Settings {
+            seed: options.seed,
+            bugs: broken,
+            stop: stop.clone(),
+            ..Settings::exhaustive(0)
+        },
+    };
+    let mut jobs = Vec::new();
+    for policy in options.policy.kinds() {
+        for subject in subjects {
+            let job = |settings| Job {
+                policy: *policy,
+                subject: subject.clone(),
+                settings,
+                broken,
+            };
+            match subject {
+                Subject::Sequential(_) => {
+                    if matches!(options.engine, None | Some(EngineArg::Sequential)) {
+                        jobs.push(job(Vec::new()));
+                    }
+                }
+                Subject::Race { race, .. } if race.runs_under(*policy) => {
+                    jobs.extend(plan.race(race, *policy).into_iter().map(job));
+                }
+                Subject::Race { .. } => {}
+            }
+        }
+    }
+    jobs
+}
+
+struct Plan<'o> {
+    options: &'o CheckOptions,
+    base: Settings,
+}
+
+impl Plan<'_> {
+    fn bound(&self) -> Option<u32> {
+        self.options.bound.and_then(|bound| bound.try_into().ok())
+    }
+
+    /// The rows of a race: what is asked of an engine for each.
+    fn race(&self, race: &Race, policy: PolicyKind) -> Vec<Vec<Settings>> {
+        if let Some(engine) = self.options.engine {
+            return match engine.kind() {
+                Some(Kind::Exhaustive) => vec![self.exhaustive(race)],
+                Some(Kind::Loom) if race.programs.len() <= loom::MAX_ACTORS => {
+                    let bound = self.bound().or(race.loom).unwrap_or(LOOM_BOUND);
+                    let most = if race.loom.is_some() {
+                        Settings::EXECUTIONS
+                    } else {
+                        LOOM_EXECUTIONS
+                    };
+                    vec![self.loom(bound, most)]
+                }
+                Some(kind @ (Kind::Random | Kind::Pct)) => vec![self.sampled(race, kind)],
+                Some(Kind::Loom) | None => Vec::new(),
+            };
+        }
+        let mut rows = match race.effort {
+            Effort::Bound(_) => vec![self.exhaustive(race)],
+            Effort::Samples(_) => [Kind::Random, Kind::Pct]
+                .map(|kind| self.sampled(race, kind))
+                .to_vec(),
+        };
+        if let (Some(bound), PolicyKind::Hardened) = (race.loom, policy) {
+            if race.programs.len() <= loom::MAX_ACTORS {
+                rows.push(self.loom(bound, Settings::EXECUTIONS));
+            }
+        }
+        rows
+    }
+
+    fn exhaustive(&self, race: &Race) -> Vec<Settings> {
+        let own = match race.effort {
+            Effort::Bound(bound) => Some(bound),
+            Effort::Samples(_) => None,
+        };
+        let bound = self.bound().or(own).unwrap_or(0);
+        let most = self.options.executions;
+        let at = |from, bound, executions| Settings {
+            kind: Kind::Exhaustive,
+            from,
+            bound,
+            executions,
+            ..self.base.clone()
+        };
+        let own_cap = most.unwrap_or(Settings::EXECUTIONS);
+        let few = race.programs.len() <= 2;
+        match own {
+            _ if few => vec![at(0, bound, own_cap)],
+            Some(own) if bound <= own.max(COMPLETE) => vec![at(0, bound, own_cap)],
+            Some(own) => vec![
+                at(0, own, own_cap),
+                at(own + 1, bound, most.unwrap_or(BEYOND)),
+            ],
+            None => vec![at(0, bound, most.unwrap_or(BEYOND))],
+        }
+    }
+
+    fn loom(&self, bound: u32, most: u64) -> Vec<Settings> {
+        vec![Settings {
+            kind: Kind::Loom,
+            bound,
+            executions: self.options.executions.unwrap_or(most),
+            ..self.base.clone()
+        }]
+    }
+
+    fn sampled(&self, race: &Race, kind: Kind) -> Vec<Settings> {
+        let own = match race.effort {
+            Effort::Bound(_) => SAMPLES,
+            Effort::Samples(samples) => samples.into(),
+        };
+        vec![Settings {
+            kind,
+            bound: self.bound().unwrap_or(PCT_BOUND),
+            executions: self.options.executions.unwrap_or(own),
+            ..self.base.clone()
+        }]
+    }
+}

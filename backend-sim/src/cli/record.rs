@@ -1,0 +1,77 @@
+//! Schedules in files.
+
+use crate::cli::args::{policy_name, EngineArg};
+use crate::cli::jsonl::SCHEMA;
+use crate::cli::plan::Job;
+use crate::cli::row::Finding;
+use crate::cli::usage;
+use migrate_pin_sim::engine::schedule;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// What a file holds; the README documents the fields.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) schema: u32,
+    pub(crate) scenario: String,
+    pub(crate) policy: String,
+    pub(crate) engine: EngineArg,
+    /// The bound at which it was found; none for an engine without.
+    pub(crate) bound: Option<u32>,
+    pub(crate) seed: u64,
+    /// What was broken with --break.
+    #[serde(rename = "break", default)]
+    pub(crate) broken: Option<String>,
+    /// As [`schedule::encode`] writes it.
+    pub(crate) schedule: String,
+}
+
+/// Write what is needed to repeat `finding` into `directory`, and say where. None if the engine can't say how it got there.
+pub(crate) fn save(directory: &Path, job: &Job, finding: &Finding) -> io::Result<Option<String>> {
+    let engine = job
+        .settings
+        .first()
+        .map(|settings| (settings.kind.name(), settings.seed));
+    let Some((name, seed)) = engine.filter(|_| !finding.schedule.is_empty()) else {
+        return Ok(None);
+    };
+    let engine: EngineArg = serde_json::from_value(name.into())?;
+    let record = Record {
+        schema: SCHEMA,
+        scenario: job.subject.name().to_owned(),
+        policy: policy_name(job.policy).to_owned(),
+        engine,
+        bound: finding.bound,
+        seed,
+        broken: job.broken.first().map(|bug| bug.name().to_owned()),
+        schedule: schedule::encode(&finding.schedule),
+    };
+    let file = format!("{}.{}.{name}.json", record.scenario, record.policy);
+    let path = directory.join(file);
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let mut text = serde_json::to_string_pretty(&record)?;
+    text.push('\n');
+    fs::write(&path, text).map_err(|error| io::Error::other(named(error)))?;
+    Ok(Some(path.display().to_string()))
+}
+
+/// Read such a file.
+pub(crate) fn load(path: &Path) -> io::Result<Record> {
+    let shown = path.display();
+    let expected = "expected a file that `migrate-pin check --save` wrote";
+    let text =
+        fs::read_to_string(path).map_err(|error| usage(format!("{shown}: {error}; {expected}")))?;
+    let record: Record = serde_json::from_str(&text)
+        .map_err(|error| usage(format!("{shown}: {error}; {expected}")))?;
+    if record.schema != SCHEMA {
+        return Err(usage(format!(
+            "{shown}: schema {}; expected {SCHEMA}",
+            record.schema
+        )));
+    }
+    Ok(record)
+}

@@ -1,0 +1,344 @@
+//! What came of one job.
+
+use crate::cli::plan::Job;
+use migrate_pin_core::PolicyKind;
+use migrate_pin_sim::engine::replay::{replay, Line};
+use migrate_pin_sim::engine::{explore, Exploration, Found, Kind, Settings};
+use migrate_pin_sim::race::verdict::Verdict;
+use migrate_pin_sim::race::Race;
+use migrate_pin_sim::scenario::explore::{
+    check, expectation, inject, list, reorder, Failure, Report,
+};
+use migrate_pin_sim::scenario::run::{run, Run, Variation};
+use migrate_pin_sim::scenario::{Expect, Scenario};
+use migrate_pin_sim::{Event, EventSet};
+use serde::Serialize;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How a row ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum End {
+    /// Nothing broke, and what was expected came.
+    Ok,
+    /// What was expected to break, or may, broke.
+    Broken,
+    /// Something else came than was expected.
+    Failed,
+    /// Nothing broke, but the engine did not come to its end.
+    Incomplete,
+    /// Not run under this policy.
+    Skipped,
+}
+
+/// Something that broke, and how to get there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Finding {
+    /// Which run it was, if it was not the scenario as written; else empty.
+    pub(crate) variation: String,
+    /// Of each violation the invariant, and what was found.
+    pub(crate) violations: Vec<(String, String)>,
+    /// What is to be said beside them, a line each.
+    pub(crate) notes: Vec<String>,
+    /// The steps of a sequential run, with the actor of each.
+    pub(crate) steps: Vec<String>,
+    /// The interleaving.
+    pub(crate) lines: Vec<Line>,
+    /// Who was chosen at each decision; empty if the engine can't say.
+    pub(crate) schedule: Vec<u8>,
+    /// The bound at which it was found.
+    pub(crate) bound: Option<u32>,
+    /// It may not be.
+    pub(crate) unexpected: bool,
+}
+
+/// What came of one job.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// Visible operations of the longest execution; none if the engine does not count them.
+    pub(crate) operations: Option<usize>,
+    pub(crate) executions: u64,
+    pub(crate) bound: Option<u32>,
+    /// None if the engine never is.
+    pub(crate) complete: Option<bool>,
+    pub(crate) seconds: f64,
+    /// What it drew lots with, if it did.
+    pub(crate) seed: Option<u64>,
+    /// What happened in any execution.
+    pub(crate) events: EventSet,
+    pub(crate) end: End,
+    /// The verdict in words.
+    pub(crate) says: String,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Row {
+    /// A row that says no more than this.
+    pub(crate) fn bare(job: &Job, end: End, says: String) -> Self {
+        let exhaustive = |settings: &Settings| settings.kind == Kind::Exhaustive;
+        Self {
+            operations: None,
+            executions: 0,
+            bound: job.settings.last().map(|settings| settings.bound),
+            complete: job
+                .settings
+                .first()
+                .filter(|one| exhaustive(one))
+                .map(|_| false),
+            seconds: 0.0,
+            seed: None,
+            events: EventSet::of(&[]),
+            end,
+            says,
+            findings: Vec::new(),
+        }
+    }
+
+    /// The engine panicked: a bug of the machine or of core, or what loom says to a deadlock.
+    pub(crate) fn panicked(job: &Job, message: &str) -> Self {
+        let deadlock = message.contains("deadlock");
+        let invariant = if deadlock { "LIVE" } else { "PANIC" };
+        let mut row = Self::bare(job, End::Failed, format!("FAILED: {invariant}"));
+        row.findings.push(Finding {
+            violations: vec![(
+                invariant.to_owned(),
+                format!("{invariant}: the engine panicked: {message}"),
+            )],
+            unexpected: true,
+            ..Finding::default()
+        });
+        row
+    }
+
+    /// The names of what happened.
+    pub(crate) fn event_names(&self) -> Vec<&'static str> {
+        let all = Event::ALL.iter().copied();
+        all.filter(|event| self.events.contains(*event))
+            .map(Event::name)
+            .collect()
+    }
+}
+
+/// Explore a race. `keep` says whether the interleaving of what is found is wanted, given whether it was unexpected.
+pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: impl Fn(bool) -> bool) -> Row {
+    let (settings, came) = explored(race, job);
+    let verdict = race.judge(job.policy, &settings, &came);
+    let stopped = settings.stop.load(Ordering::Relaxed);
+    let short = came.found.is_none()
+        && stopped
+        && match came.kind {
+            Kind::Exhaustive => !came.complete,
+            Kind::Loom => true,
+            Kind::Random | Kind::Pct => came.executions < settings.executions,
+        };
+    let (end, mut says) = match &verdict {
+        Verdict::Ok if short => (End::Incomplete, "interrupted".to_owned()),
+        Verdict::Incomplete if short => (End::Incomplete, "interrupted".to_owned()),
+        Verdict::Ok => (End::Ok, verdict.to_string()),
+        Verdict::Incomplete => (End::Incomplete, verdict.to_string()),
+        Verdict::Breaks(_) => (End::Broken, verdict.to_string()),
+        failed => (End::Failed, failed.to_string()),
+    };
+    if let (Verdict::Broken, Some(found)) = (&verdict, &came.found) {
+        says = format!("FAILED: breaks {}", list(&found.broken));
+    }
+    let sampled = matches!(came.kind, Kind::Random | Kind::Pct);
+    if sampled {
+        says.push_str(&format!(", seed {}", settings.seed));
+    }
+    let mut findings = Vec::new();
+    if let Some(found) = came.found {
+        let unexpected = end == End::Failed;
+        let keep = keep(unexpected);
+        let finding = finding(job.policy, race, &settings, found, unexpected, keep);
+        findings.push(finding);
+    } else if end == End::Failed {
+        // Nothing broke, and that is what is wrong, or something was never reached.
+        let why = verdict.to_string();
+        let message = format!("EXPECTATION: {}", why.trim_start_matches("FAILED: "));
+        findings.push(Finding {
+            violations: vec![("EXPECTATION".to_owned(), message)],
+            unexpected: true,
+            ..Finding::default()
+        });
+    }
+    Row {
+        operations: (came.kind != Kind::Loom).then_some(came.operations),
+        executions: came.executions,
+        bound: came.bound,
+        complete: (came.kind == Kind::Exhaustive).then_some(came.complete),
+        seconds: came.seconds,
+        seed: sampled.then_some(settings.seed),
+        events: came.events,
+        end,
+        says,
+        findings,
+    }
+}
+
+/// Do what is asked of the engine, one after the other, until something is found or nobody wants to know any more.
+fn explored(race: &Arc<Race>, job: &Job) -> (Settings, Exploration) {
+    let mut settings = job.settings.iter();
+    let first = settings
+        .next()
+        .cloned()
+        .unwrap_or_else(|| Settings::of(race, 0));
+    let mut came = explore(race, job.policy, &first);
+    let mut asked = first;
+    for more in settings {
+        if came.found.is_some() || !came.complete {
+            break;
+        }
+        let next = explore(race, job.policy, more);
+        came = Exploration {
+            executions: came.executions + next.executions,
+            seconds: came.seconds + next.seconds,
+            operations: came.operations.max(next.operations),
+            events: came.events.union(next.events),
+            ..next
+        };
+        asked = more.clone();
+    }
+    (asked, came)
+}
+
+fn finding(
+    policy: PolicyKind,
+    race: &Arc<Race>,
+    settings: &Settings,
+    found: Found,
+    unexpected: bool,
+    keep: bool,
+) -> Finding {
+    let mut finding = Finding {
+        bound: found.bound,
+        unexpected,
+        ..Finding::default()
+    };
+    let names = found
+        .violations
+        .iter()
+        .map(|violation| violation.invariant.name().to_owned());
+    let mut messages: Vec<_> = found.violations.iter().map(ToString::to_string).collect();
+    if found.endless {
+        finding
+            .notes
+            .push("the execution did not end by itself".to_owned());
+    }
+    if found.schedule.is_empty() {
+        finding.notes.push(format!(
+            "{} keeps no schedule, so no interleaving can be printed; try --engine exhaustive",
+            settings.kind.name()
+        ));
+    } else if keep {
+        if let Some(replay) = replay(race, policy, settings, &found.schedule) {
+            if replay.messages.len() == messages.len() {
+                messages = replay.messages;
+            }
+            finding.lines = replay.lines;
+        }
+    }
+    finding.violations = names.zip(messages).collect();
+    finding.schedule = found.schedule;
+    finding
+}
+
+/// Run a sequential scenario as written, in every order, and with every failure.
+pub(crate) fn of_sequential(job: &Job, scenario: &Scenario) -> Row {
+    let start = Instant::now();
+    let reports = match job.broken {
+        // As posted, whatever order or failure is not in a scenario of its own may break something.
+        [] if job.policy == PolicyKind::AsPosted => vec![check(scenario, job.policy)],
+        [] => vec![
+            check(scenario, job.policy),
+            reorder(scenario, job.policy),
+            inject(scenario, job.policy),
+        ],
+        _ => vec![broken(scenario, job)],
+    };
+    let failures: Vec<_> = reports.iter().flat_map(|report| &report.failures).collect();
+    let breaks = reports.iter().find_map(|report| report.broken.as_ref());
+    let (end, says) = match breaks {
+        _ if !failures.is_empty() => (End::Failed, "FAILED".to_owned()),
+        Some((invariants, _)) => (End::Broken, format!("breaks {}", list(invariants))),
+        None if matches!(expectation(scenario, job.policy), Expect::Skip) => {
+            (End::Skipped, "not run".to_owned())
+        }
+        None => (End::Ok, "ok".to_owned()),
+    };
+    let mut findings: Vec<_> = breaks.map(|(_, run)| sequential(run)).into_iter().collect();
+    findings.extend(failures.iter().map(|failure| failed(failure)));
+    Row {
+        executions: reports.iter().map(|report| report.runs as u64).sum(),
+        seconds: start.elapsed().as_secs_f64(),
+        findings,
+        ..Row::bare(job, end, says)
+    }
+}
+
+/// On a broken machine: as written, and whatever breaks beside what is expected is a failure.
+fn broken(scenario: &Scenario, job: &Job) -> Report {
+    let mut report = Report::default();
+    let expected: &[_] = match expectation(scenario, job.policy) {
+        Expect::Skip => return report,
+        Expect::Breaks(expected) => expected,
+        Expect::Lines(_) | Expect::Same => &[],
+    };
+    let run = run(
+        scenario,
+        Variation {
+            bugs: job.broken,
+            ..Variation::plain(job.policy)
+        },
+    );
+    report.runs = 1;
+    if run
+        .broken
+        .iter()
+        .any(|invariant| !expected.contains(invariant))
+    {
+        report.failures.push(Failure {
+            variation: "as written".to_owned(),
+            message: format!(
+                "the machine is broken: {}",
+                job.broken.first().map_or("", |bug| bug.name())
+            ),
+            run,
+        });
+    } else if !run.broken.is_empty() {
+        report.broken = Some((run.broken.clone(), run));
+    }
+    report
+}
+
+fn sequential(run: &Run) -> Finding {
+    let violations = run.violations.iter();
+    let steps = run.trace.iter();
+    Finding {
+        violations: violations
+            .map(|one| (one.invariant.name().to_owned(), one.to_string()))
+            .collect(),
+        steps: steps
+            .map(|(actor, step)| format!("{actor} {step:?}"))
+            .collect(),
+        ..Finding::default()
+    }
+}
+
+fn failed(failure: &Failure) -> Finding {
+    let mut finding = sequential(&failure.run);
+    // Something else than an invariant: a line that was not as expected, an event that was not reached.
+    if finding.violations.is_empty() {
+        let message = format!(
+            "EXPECTATION: {}",
+            failure.message.lines().next().unwrap_or_default()
+        );
+        finding.violations.push(("EXPECTATION".to_owned(), message));
+    }
+    finding.notes = failure.message.lines().map(ToOwned::to_owned).collect();
+    finding.variation = failure.variation.clone();
+    finding.unexpected = true;
+    finding
+}

@@ -1,0 +1,111 @@
+//! Which scenarios are meant.
+
+use crate::cli::args::Select;
+use crate::cli::usage;
+use migrate_pin_sim::race::{self, Race};
+use migrate_pin_sim::scenario::{catalogue, Scenario};
+use std::io;
+use std::sync::Arc;
+
+/// Something to explore.
+#[derive(Clone)]
+pub(crate) enum Subject {
+    /// One actor's step at a time.
+    Sequential(&'static Scenario),
+    /// Several actors at once.
+    Race {
+        /// Who does what.
+        race: Arc<Race>,
+        /// Did somebody think of it, and say what must come of it?
+        catalogued: bool,
+    },
+}
+
+impl Subject {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Sequential(scenario) => scenario.name,
+            Self::Race { race, .. } => &race.name,
+        }
+    }
+
+    /// What it is about, in one line.
+    pub(crate) fn about(&self) -> &str {
+        match self {
+            Self::Sequential(scenario) => scenario.about,
+            Self::Race { race, .. } => &race.about,
+        }
+    }
+
+    /// How many actors do something.
+    pub(crate) fn actors(&self) -> usize {
+        match self {
+            Self::Sequential(scenario) => {
+                let mut actors: Vec<_> = scenario.steps.iter().map(|by| by.0).collect();
+                actors.sort_unstable();
+                actors.dedup();
+                actors.len()
+            }
+            Self::Race { race, .. } => race.programs.len(),
+        }
+    }
+
+    /// How many pages stand somewhere when it begins.
+    pub(crate) fn pages(&self) -> usize {
+        match self {
+            Self::Sequential(scenario) => scenario.populate.len(),
+            Self::Race { race, .. } => race.pages(),
+        }
+    }
+}
+
+/// All there is: the sequential scenarios, then the races.
+pub(crate) fn all() -> Vec<Subject> {
+    let scenarios = catalogue::all();
+    let race = |race, catalogued| Subject::Race {
+        race: Arc::new(race),
+        catalogued,
+    };
+    let mut all: Vec<_> = scenarios.iter().copied().map(Subject::Sequential).collect();
+    all.extend(
+        race::catalogue::all()
+            .into_iter()
+            .map(|one| race(one, true)),
+    );
+    all.extend(
+        race::generated::all()
+            .into_iter()
+            .map(|one| race(one, false)),
+    );
+    all
+}
+
+/// Those that were asked for. A name that is one means that one, though others contain it.
+pub(crate) fn selected(select: &Select) -> io::Result<Vec<Subject>> {
+    let all = all();
+    let mut wanted = vec![select.scenario.is_empty(); all.len()];
+    for name in &select.scenario {
+        let exact = all.iter().any(|subject| subject.name() == name);
+        let means = |subject: &Subject| match exact {
+            true => subject.name() == name,
+            false => subject.name().contains(name.as_str()),
+        };
+        let mut found = false;
+        for (subject, wanted) in all.iter().zip(&mut wanted) {
+            let this = means(subject);
+            *wanted |= this;
+            found |= this;
+        }
+        if !found {
+            return Err(usage(format!(
+                "no scenario's name contains '{name}'; expected one that `migrate-pin list` prints, or a part of one"
+            )));
+        }
+    }
+    let subjects = all.into_iter().zip(wanted);
+    Ok(subjects
+        .filter(|(_, wanted)| *wanted)
+        .map(|(subject, _)| subject)
+        .collect())
+}

@@ -1,0 +1,386 @@
+//! The command, as a user runs it: exit statuses, what is printed where, and recorded schedules.
+
+use serde_json::Value;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A race that `AsPosted` breaks with no preemption at all, and a cheap one.
+const BROKEN_AS_POSTED: &str = "collect-dirty-bit-at-once";
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_migrate-pin"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A directory of this test's own, empty.
+fn directory(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fn rows(output: &Output) -> Vec<Value> {
+    out(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn nothing_broken_is_0_and_what_posted_breaks_is_printed() {
+    let output = run(&["--scenario", BROKEN_AS_POSTED]);
+    assert_eq!(status(&output), 0, "{}", err(&output));
+    let text = out(&output);
+    for part in [
+        "under hardened:",
+        "under as-posted:",
+        "verdict",
+        "breaks DATA",
+        "ledger ",
+        "actor 0 step 0: ",
+        "shrink_page_list",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    // Nobody looks: no bar.
+    assert_eq!(err(&output), "");
+}
+
+#[test]
+fn a_broken_machine_is_1() {
+    let output = run(&[
+        "check",
+        "--policy",
+        "hardened",
+        "--scenario",
+        "acquire-write",
+        "--engine",
+        "exhaustive",
+        "--break",
+        "pin-adds-twice",
+    ]);
+    assert_eq!(status(&output), 1, "{}", out(&output));
+    assert!(out(&output).contains("FAILED"), "{}", out(&output));
+    let output = run(&["list", "--bugs"]);
+    assert!(out(&output).contains("pin-adds-twice"));
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_what_was_expected() {
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["check", "--bound", "x"],
+            "expected a whole number from 0 to 8",
+        ),
+        (
+            &["check", "--bound", "9"],
+            "expected a whole number from 0 to 8",
+        ),
+        (
+            &["check", "--jobs", "0"],
+            "expected a whole number from 1 to 256",
+        ),
+        (
+            &["check", "--executions", "0"],
+            "expected a whole number from 1 to",
+        ),
+        (
+            &["check", "--engine", "magic"],
+            "exhaustive, loom, random, pct, sequential",
+        ),
+        (
+            &["check", "--scenario", "no-such"],
+            "expected one that `migrate-pin list` prints",
+        ),
+        (&["check", "--break", "no-such"], "pin-adds-twice"),
+        (&["check", "--replay", "/no/such"], "expected a file that"),
+        (
+            &[
+                "check",
+                "--engine",
+                "sequential",
+                "--scenario",
+                BROKEN_AS_POSTED,
+            ],
+            "nothing to explore",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let output = run(arguments);
+        assert_eq!(status(&output), 2, "{arguments:?}");
+        assert!(
+            err(&output).contains(expected),
+            "{arguments:?}: {}",
+            err(&output)
+        );
+        assert_eq!(out(&output), "");
+    }
+}
+
+#[test]
+fn incomplete_is_3() {
+    let output = run(&[
+        "check",
+        "--scenario",
+        "acquire-write",
+        "--engine",
+        "exhaustive",
+        "--executions",
+        "1",
+        "--policy",
+        "hardened",
+    ]);
+    assert_eq!(status(&output), 3, "{}", out(&output));
+    assert!(out(&output).contains("incomplete"));
+}
+
+#[test]
+fn sampling_is_never_incomplete() {
+    for engine in ["random", "pct", "loom"] {
+        let arguments = [
+            "check",
+            "--scenario",
+            "acquire-write",
+            "--engine",
+            engine,
+            "--executions",
+            "5",
+            "--policy",
+            "hardened",
+            "--seed",
+            "7",
+        ];
+        let output = run(&arguments);
+        assert_eq!(status(&output), 0, "{}", out(&output));
+        assert_eq!(out(&output).contains("seed 7"), engine != "loom");
+    }
+}
+
+#[test]
+fn json_lines_have_every_field() {
+    let output = run(&[
+        "check",
+        "--scenario",
+        "collect-dirty-bit",
+        "--scenario",
+        BROKEN_AS_POSTED,
+        "--format",
+        "jsonl",
+    ]);
+    assert_eq!(status(&output), 0);
+    let rows = rows(&output);
+    assert_eq!(rows.len(), 4);
+    for row in &rows {
+        for field in [
+            "schema",
+            "policy",
+            "scenario",
+            "engine",
+            "actors",
+            "pages",
+            "operations",
+            "executions",
+            "bound",
+            "complete",
+            "seconds",
+            "seed",
+            "verdict",
+            "says",
+            "events",
+            "violations",
+        ] {
+            assert!(row.get(field).is_some(), "no {field} in {row}");
+        }
+        assert_eq!(row["schema"], 2);
+    }
+    let broken: Vec<_> = rows
+        .iter()
+        .filter(|row| row["verdict"] == "broken")
+        .collect();
+    assert_eq!(broken.len(), 2);
+    for row in broken {
+        let violation = &row["violations"][0];
+        assert_eq!(violation["invariant"], "DATA");
+        assert!(violation["message"].is_string());
+        assert!(!violation["trace"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn threads_change_nothing_but_times() {
+    let with = |jobs| {
+        let output = run(&[
+            "check",
+            "--scenario",
+            "dirty",
+            "--scenario",
+            "acquire-write",
+            "--format",
+            "jsonl",
+            "--jobs",
+            jobs,
+        ]);
+        let mut rows = rows(&output);
+        for row in &mut rows {
+            row["seconds"] = Value::Null;
+        }
+        rows
+    };
+    let one = with("1");
+    assert!(one.len() > 4);
+    assert_eq!(one, with("2"));
+}
+
+#[test]
+fn what_was_saved_is_repeated_to_the_step() {
+    for engine in ["exhaustive", "random", "pct"] {
+        let directory = directory(&format!("saved-{engine}"));
+        let save = directory.to_str().unwrap();
+        let output = run(&[
+            "check",
+            "--scenario",
+            BROKEN_AS_POSTED,
+            "--policy",
+            "as-posted",
+            "--engine",
+            engine,
+            "--save",
+            save,
+            "--format",
+            "jsonl",
+        ]);
+        let rows = rows(&output);
+        let violation = &rows[0]["violations"][0];
+        let path = violation["saved"].as_str().unwrap();
+        let output = run(&["--replay", path]);
+        assert_eq!(status(&output), 0, "{engine}: {}", err(&output));
+        let text = out(&output);
+        assert!(
+            text.contains(violation["message"].as_str().unwrap()),
+            "{engine}: {text}"
+        );
+        let operations = format!(
+            "{} operations",
+            violation["trace"].as_array().unwrap().len()
+        );
+        assert!(text.contains(&operations), "{engine}: {operations}: {text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_says_what_was_expected() {
+    let directory = directory("wrong-files");
+    let record = |scenario: &str, engine: &str, schedule: &str| {
+        format!(
+            r#"{{"schema":2,"scenario":"{scenario}","policy":"as-posted","engine":"{engine}","bound":0,"seed":1,"schedule":"{schedule}"}}"#
+        )
+    };
+    let cases = [
+        ("not JSON".to_owned(), "expected a file that"),
+        ("{}".to_owned(), "missing field"),
+        (
+            record("no-such", "exhaustive", "0"),
+            "expected one that `migrate-pin list` prints",
+        ),
+        (
+            record(BROKEN_AS_POSTED, "loom", "0"),
+            "expected exhaustive, random or pct",
+        ),
+        (
+            record(BROKEN_AS_POSTED, "exhaustive", "0y3"),
+            "expected ACTOR or ACTORxTIMES",
+        ),
+        (
+            record(BROKEN_AS_POSTED, "exhaustive", "0x3"),
+            "does not fit",
+        ),
+        (record(BROKEN_AS_POSTED, "exhaustive", "5"), "does not fit"),
+        (
+            record(BROKEN_AS_POSTED, "exhaustive", "0").replace(":2", ":1"),
+            "expected 2",
+        ),
+        (
+            record(BROKEN_AS_POSTED, "exhaustive", "0").replace("as-posted", "posted"),
+            "expected hardened or as-posted",
+        ),
+    ];
+    for (number, (text, expected)) in cases.iter().enumerate() {
+        let path = directory.join(format!("{number}.json"));
+        std::fs::write(&path, text).unwrap();
+        let output = run(&["check", "--replay", path.to_str().unwrap()]);
+        assert_eq!(status(&output), 2, "{text}");
+        assert!(err(&output).contains(expected), "{text}: {}", err(&output));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_prints_what_was_found_so_far() {
+    let mut child = command(&[
+        "check",
+        "--engine",
+        "exhaustive",
+        "--bound",
+        "8",
+        "--policy",
+        "hardened",
+        "--jobs",
+        "2",
+    ])
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    // The handler is set before the first exploration, and no machine explores all in so short a time.
+    std::thread::sleep(Duration::from_millis(500));
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let began = Instant::now();
+    let mut text = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{text}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    for part in ["verdict", "interrupted", "not begun", "hardened: "] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+}
+
+#[test]
+fn a_reader_who_has_gone_is_no_error() {
+    let mut child = command(&["list"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((status(&output), err(&output).as_str()), (0, ""));
+}

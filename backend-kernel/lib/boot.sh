@@ -45,13 +45,13 @@ hmm_verdicts() {
     }'
 }
 
+say_lines() { [ -z "$1" ] || printf '# %s\n' "${1//$'\n'/$'\n# '}"; }
+
 no_splat() {
-  local line splats
+  local splats
   splats=$(lines_of "$1" splat)
   check "$1: the kernel complains of nothing" [ -z "$splats" ]
-  while read -r line; do
-    [ -z "$line" ] || say "$line"
-  done <<<"$splats"
+  say_lines "$splats"
 }
 
 # The kernel's hmm-tests on its own code. With huge pages on, three tests of exclusive access, which do not migrate,
@@ -61,14 +61,74 @@ stock_hmm_tests() {
   while read -r name verdict; do
     check "hmm-tests on stock C, no huge pages: $name" [ "$verdict" = pass ]
   done < <(hmm_verdicts stock hmm-never)
-  check 'hmm-tests on stock C: as many as there are' [ "$(hmm_verdicts stock hmm-never | wc -l)" -eq 58 ]
-  check 'hmm-tests on stock C, huge pages: as many' [ "$(hmm_verdicts stock hmm-always | wc -l)" -eq 58 ]
+  check 'hmm-tests on stock C, no huge pages: all 58 ran' [ "$(hmm_verdicts stock hmm-never | wc -l)" -eq 58 ]
+  check 'hmm-tests on stock C, huge pages: all 58 ran' [ "$(hmm_verdicts stock hmm-always | wc -l)" -eq 58 ]
+}
+
+# The same tests with migrate_pin=on: the same verdicts, one by one.
+core_hmm_tests() {
+  local thp name verdict of_core
+  for thp in never always; do
+    while read -r name verdict; do
+      of_core=$(hmm_verdicts core "hmm-$thp" | awk -v name="$name" '$1 == name { print $2 }')
+      check "hmm-tests on core, huge pages $thp: $name: $verdict like stock C" [ "$of_core" = "$verdict" ]
+      [ "$of_core" = "$verdict" ] || say "on core: ${of_core:-it did not run}"
+    done < <(hmm_verdicts stock "hmm-$thp")
+  done
+}
+
+# calls BOOT WHOSE: how often each call went through the code of core, or the stock code.
+calls() { lines_of "$1" counters | awk -v whose="$2" '$1 == whose { print $2, $3 }'; }
+
+# Every call went through the code that the switch says, and no word was refused.
+counted() {
+  local call number
+  while read -r call number; do
+    case $call in
+      refused) check 'core refused no word of the drivers' [ "$number" -eq 0 ] ;;
+      # Only for a page that is taken for long-term use while it is in coherent memory.
+      *) check "migrate_pin=on: $call went through core" [ "$number" -gt 0 ] && say "$number times" ;;
+    esac
+  done < <(calls core core)
+  while read -r call number; do
+    check "migrate_pin=on: $call never went through the stock code" [ "$number" -eq 0 ]
+  done < <(calls core stock)
+  check 'migrate_pin=off: nothing went through core' [ -z "$(calls stock core | awk '$2 != 0')" ]
+  check 'migrate_pin=off: calls went through the stock code' [ -n "$(calls stock stock | awk '$2 != 0')" ]
+}
+
+# What can be told without booting.
+static_tests() {
+  local file found
+  found=$(for file in "$here"/tree/mm/migrate_pin/*; do
+    "$linux/scripts/checkpatch.pl" --root="$linux" --terse --no-summary --file "$file"
+  done | grep -E ': (ERROR|WARNING):' || true)
+  check 'checkpatch: the files have no error and no warning' [ -z "$found" ]
+  say_lines "$found"
+  found=$("$linux/scripts/checkpatch.pl" --root="$linux" --terse --no-summary --no-signoff "$here/tree/linux-6.12.patch" || true)
+  check 'checkpatch: the patch has no error and no warning' [ -z "$found" ]
+  say_lines "$found"
+  found=$(grep -E 'mm/migrate_pin|objtool' "$build/build.log" || true)
+  check 'the compilers and objtool say nothing of mm/migrate_pin' [ -z "$found" ]
+  say_lines "$found"
+  found=$(find "$build/mm/migrate_pin" -name '*.o' -exec "llvm-nm$LLVM" --undefined-only {} + |
+    grep -E ' (__)?migrate_(vma|device)_' || true)
+  check 'nothing refers to migrate_vma_* or migrate_device_* of the stock kernel' [ -z "$found" ]
+  say_lines "$found"
+  found=$("llvm-nm$LLVM" --undefined-only "$build/mm/migrate_pin/migrate_pin_kernel.o" | grep -E 'panic|core3fmt' || true)
+  check 'the Rust object refers to no panic and no formatter' [ -z "$found" ]
+  say_lines "$found"
 }
 
 run_tests() {
+  static_tests
   boot stock hmm
   stock_hmm_tests
   no_splat stock
+  boot core hmm migrate_pin=on
+  core_hmm_tests
+  counted
+  no_splat core
   echo "1..$tests"
   say "$((tests - failed)) of $tests passed"
   [ -z "$keep" ] || say "console: $build/*.log"

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the Rust of mm/migrate_pin and the C beside it agree on.
+ *
+ * Printed by migrate-pin-header; do not edit.
+ */
+#ifndef _MM_MIGRATE_PIN_ABI_H
+#define _MM_MIGRATE_PIN_ABI_H
+
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+
+/* An entry. */
+#define MIGRATE_PIN_PTE_NONE 0x0
+#define MIGRATE_PIN_PTE_ZERO 0x1
+#define MIGRATE_PIN_PTE_SPECIAL 0x2
+#define MIGRATE_PIN_PTE_PAGE 0x3
+#define MIGRATE_PIN_PTE_DEVICE_PRIVATE 0x4
+#define MIGRATE_PIN_PTE_MIGRATION 0x5
+#define MIGRATE_PIN_PTE_OTHER 0x6
+
+/* Its bits. */
+#define MIGRATE_PIN_PTE_WRITE 0x100
+#define MIGRATE_PIN_PTE_DIRTY 0x200
+#define MIGRATE_PIN_PTE_YOUNG 0x400
+#define MIGRATE_PIN_PTE_SOFT_DIRTY 0x800
+#define MIGRATE_PIN_PTE_UFFD_WP 0x1000
+#define MIGRATE_PIN_PTE_EXCLUSIVE 0x2000
+#define MIGRATE_PIN_PTE_KIND 0xff
+
+/* Above the entries. */
+#define MIGRATE_PIN_PMD_HOLE 0x0
+#define MIGRATE_PIN_PMD_HUGE 0x1
+#define MIGRATE_PIN_PMD_TABLE 0x2
+
+/* A huge pmd under its lock. */
+#define MIGRATE_PIN_HUGE_CHANGED 0x0
+#define MIGRATE_PIN_HUGE_ZERO 0x1
+#define MIGRATE_PIN_HUGE_PAGE 0x2
+
+/* What memory a page is. */
+#define MIGRATE_PIN_ZONE_SYSTEM 0x0
+#define MIGRATE_PIN_ZONE_DEVICE_PRIVATE 0x1
+#define MIGRATE_PIN_ZONE_DEVICE_COHERENT 0x2
+#define MIGRATE_PIN_ZONE_DEVICE_OTHER 0x3
+
+/* What a page belongs to. */
+#define MIGRATE_PIN_MAPPING_NONE 0x0
+#define MIGRATE_PIN_MAPPING_ANON 0x1
+#define MIGRATE_PIN_MAPPING_SWAPCACHE 0x2
+#define MIGRATE_PIN_MAPPING_FILE 0x3
+
+/* An area. */
+#define MIGRATE_PIN_VMA_ANONYMOUS 0x1
+#define MIGRATE_PIN_VMA_HUGETLB 0x2
+#define MIGRATE_PIN_VMA_SPECIAL 0x4
+#define MIGRATE_PIN_VMA_DAX 0x8
+#define MIGRATE_PIN_VMA_WRITE 0x10
+
+/* Counters. */
+#define MIGRATE_PIN_COUNT_CORE_SETUP 0x0
+#define MIGRATE_PIN_COUNT_CORE_PAGES 0x1
+#define MIGRATE_PIN_COUNT_CORE_FINALIZE 0x2
+#define MIGRATE_PIN_COUNT_CORE_RANGE 0x3
+#define MIGRATE_PIN_COUNT_CORE_UNMAP 0x4
+#define MIGRATE_PIN_COUNT_CORE_DEVICE_PAGES 0x5
+#define MIGRATE_PIN_COUNT_CORE_DEVICE_FINALIZE 0x6
+#define MIGRATE_PIN_COUNT_REFUSED 0x7
+#define MIGRATE_PIN_COUNT_STOCK_SETUP 0x8
+#define MIGRATE_PIN_COUNT_STOCK_PAGES 0x9
+#define MIGRATE_PIN_COUNT_STOCK_FINALIZE 0xa
+#define MIGRATE_PIN_COUNT_STOCK_RANGE 0xb
+#define MIGRATE_PIN_COUNT_STOCK_UNMAP 0xc
+#define MIGRATE_PIN_COUNT_STOCK_DEVICE_PAGES 0xd
+#define MIGRATE_PIN_COUNT_STOCK_DEVICE_FINALIZE 0xe
+#define MIGRATE_PIN_COUNTERS 0xf
+
+struct migrate_pin_cursor {
+	pte_t *pte;
+	spinlock_t *ptl;
+	unsigned long addr;
+	pte_t raw;
+};
+static_assert(sizeof(struct migrate_pin_cursor) == 32);
+static_assert(offsetof(struct migrate_pin_cursor, pte) == 0);
+static_assert(offsetof(struct migrate_pin_cursor, ptl) == 8);
+static_assert(offsetof(struct migrate_pin_cursor, addr) == 16);
+static_assert(offsetof(struct migrate_pin_cursor, raw) == 24);
+
+struct migrate_pin_area {
+	unsigned long start;
+	unsigned long end;
+	unsigned long flags;
+};
+static_assert(sizeof(struct migrate_pin_area) == 24);
+static_assert(offsetof(struct migrate_pin_area, start) == 0);
+static_assert(offsetof(struct migrate_pin_area, end) == 8);
+static_assert(offsetof(struct migrate_pin_area, flags) == 16);
+
+struct migrate_pin_pair {
+	unsigned long what;
+	unsigned long word;
+};
+static_assert(sizeof(struct migrate_pin_pair) == 16);
+static_assert(offsetof(struct migrate_pin_pair, what) == 0);
+static_assert(offsetof(struct migrate_pin_pair, word) == 8);
+
+struct migrate_pin_record {
+	unsigned long present;
+	unsigned long owner;
+	unsigned long device;
+};
+static_assert(sizeof(struct migrate_pin_record) == 24);
+static_assert(offsetof(struct migrate_pin_record, present) == 0);
+static_assert(offsetof(struct migrate_pin_record, owner) == 8);
+static_assert(offsetof(struct migrate_pin_record, device) == 16);
+
+/* What Rust takes the kernel's constants and structures to be. */
+
+static_assert(PAGE_SHIFT == 0xc);
+static_assert(MIGRATE_PFN_SHIFT == 0x6);
+static_assert(MIGRATE_PFN_VALID == 0x1);
+static_assert(MIGRATE_PFN_MIGRATE == 0x2);
+static_assert(MIGRATE_PFN_WRITE == 0x8);
+static_assert(GUP_PIN_COUNTING_BIAS == 0x400);
+static_assert(MIGRATE_VMA_SELECT_SYSTEM == 0x1);
+static_assert(MIGRATE_VMA_SELECT_DEVICE_PRIVATE == 0x2);
+static_assert(MIGRATE_VMA_SELECT_DEVICE_COHERENT == 0x4);
+static_assert(MMU_NOTIFY_UNMAP == 0x0);
+static_assert(MMU_NOTIFY_CLEAR == 0x1);
+static_assert(MMU_NOTIFY_PROTECTION_VMA == 0x2);
+static_assert(MMU_NOTIFY_PROTECTION_PAGE == 0x3);
+static_assert(MMU_NOTIFY_MIGRATE == 0x6);
+static_assert(EINVAL == 0x16);
+static_assert(EBUSY == 0x10);
+static_assert(EPERM == 0x1);
+static_assert(ESTALE == 0x74);
+static_assert(sizeof(unsigned long) == 0x8);
+static_assert(sizeof(pte_t) == 0x8);
+static_assert(sizeof(struct migrate_vma) == 80);
+static_assert(offsetof(struct migrate_vma, vma) == 0);
+static_assert(offsetof(struct migrate_vma, dst) == 8);
+static_assert(offsetof(struct migrate_vma, src) == 16);
+static_assert(offsetof(struct migrate_vma, cpages) == 24);
+static_assert(offsetof(struct migrate_vma, npages) == 32);
+static_assert(offsetof(struct migrate_vma, start) == 40);
+static_assert(offsetof(struct migrate_vma, end) == 48);
+static_assert(offsetof(struct migrate_vma, pgmap_owner) == 56);
+static_assert(offsetof(struct migrate_vma, flags) == 64);
+static_assert(offsetof(struct migrate_vma, fault_page) == 72);
+
+/* Defined in glue.c, called from Rust. */
+
+/* One more on a counter. */
+void migrate_pin_glue_count(unsigned long counter);
+/* Say once that a driver's words were refused. */
+void migrate_pin_glue_warn_refused(unsigned long index, unsigned long word,
+		int error);
+struct migrate_pin_area migrate_pin_glue_vma_facts(struct vm_area_struct *vma);
+bool migrate_pin_glue_address_space_stable(struct vm_area_struct *vma);
+bool migrate_pin_glue_userfaultfd_missing(struct vm_area_struct *vma);
+bool migrate_pin_glue_anon_vma_prepare(struct vm_area_struct *vma);
+void migrate_pin_glue_notify_start(struct vm_area_struct *vma,
+		unsigned long start, unsigned long end, unsigned int event,
+		unsigned long owner);
+void migrate_pin_glue_notify_end(struct vm_area_struct *vma,
+		unsigned long start, unsigned long end, unsigned int event,
+		unsigned long owner);
+struct migrate_pin_pair migrate_pin_glue_pmd_span(struct vm_area_struct *vma,
+		unsigned long addr, unsigned long end);
+struct migrate_pin_pair migrate_pin_glue_pmd_lock_huge(struct vm_area_struct *vma,
+		unsigned long addr);
+void migrate_pin_glue_pmd_unlock(struct vm_area_struct *vma,
+		unsigned long addr);
+void migrate_pin_glue_split_huge_pmd(struct vm_area_struct *vma,
+		unsigned long addr);
+bool migrate_pin_glue_split_huge_page(unsigned long pfn);
+bool migrate_pin_glue_pte_alloc(struct vm_area_struct *vma, unsigned long addr);
+bool migrate_pin_glue_pte_lock(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr);
+void migrate_pin_glue_pte_unlock(struct migrate_pin_cursor *cursor);
+struct migrate_pin_pair migrate_pin_glue_pte_get(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr);
+struct migrate_pin_pair migrate_pin_glue_pte_get_and_clear(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr);
+struct migrate_pin_pair migrate_pin_glue_pte_clear_flush(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr);
+void migrate_pin_glue_pte_set(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr,
+		struct migrate_pin_pair pte);
+/* Set the entry that was cleared last again, as it was. */
+void migrate_pin_glue_pte_restore(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr);
+void migrate_pin_glue_flush_tlb_range(struct vm_area_struct *vma,
+		unsigned long start, unsigned long end);
+bool migrate_pin_glue_anon_exclusive(unsigned long pfn);
+bool migrate_pin_glue_share_anon_rmap(unsigned long pfn);
+void migrate_pin_glue_add_new_anon_rmap(unsigned long pfn,
+		struct vm_area_struct *vma, unsigned long addr);
+void migrate_pin_glue_remove_rmap(unsigned long pfn,
+		struct vm_area_struct *vma);
+void migrate_pin_glue_try_to_migrate(unsigned long pfn);
+void migrate_pin_glue_remove_migration_ptes(unsigned long old,
+		unsigned long new);
+unsigned long migrate_pin_glue_page_to_pfn(struct page *page);
+bool migrate_pin_glue_page_exists(unsigned long pfn);
+struct migrate_pin_pair migrate_pin_glue_page_zone(unsigned long pfn);
+bool migrate_pin_glue_page_compound(unsigned long pfn);
+unsigned long migrate_pin_glue_page_mapping(unsigned long pfn);
+bool migrate_pin_glue_page_has_private(unsigned long pfn);
+unsigned int migrate_pin_glue_page_count(unsigned long pfn);
+unsigned int migrate_pin_glue_page_mapcount(unsigned long pfn);
+bool migrate_pin_glue_page_lru(unsigned long pfn);
+bool migrate_pin_glue_page_locked(unsigned long pfn);
+bool migrate_pin_glue_trylock_page(unsigned long pfn);
+void migrate_pin_glue_unlock_page(unsigned long pfn);
+void migrate_pin_glue_get_page(unsigned long pfn);
+bool migrate_pin_glue_get_page_unless_zero(unsigned long pfn);
+void migrate_pin_glue_put_page(unsigned long pfn);
+void migrate_pin_glue_page_ref_add(unsigned long pfn, unsigned int count);
+void migrate_pin_glue_page_ref_sub(unsigned long pfn, unsigned int count);
+bool migrate_pin_glue_page_ref_freeze(unsigned long pfn, unsigned int expected);
+void migrate_pin_glue_page_ref_unfreeze(unsigned long pfn, unsigned int count);
+void migrate_pin_glue_lru_add_drain(void);
+void migrate_pin_glue_lru_add_drain_all(void);
+bool migrate_pin_glue_isolate_lru_page(unsigned long pfn);
+void migrate_pin_glue_putback_lru_page(unsigned long pfn);
+void migrate_pin_glue_lru_cache_add(unsigned long pfn);
+/* The same for a page that is new in an area, which may be locked in memory. */
+void migrate_pin_glue_lru_cache_add_vma(unsigned long pfn,
+		struct vm_area_struct *vma);
+bool migrate_pin_glue_mem_cgroup_charge(unsigned long pfn,
+		struct vm_area_struct *vma);
+void migrate_pin_glue_mark_uptodate(unsigned long pfn);
+void migrate_pin_glue_set_page_dirty(unsigned long pfn);
+bool migrate_pin_glue_free_swap_cache(unsigned long pfn);
+void migrate_pin_glue_cache_lock(unsigned long pfn);
+void migrate_pin_glue_cache_unlock(unsigned long pfn);
+bool migrate_pin_glue_cache_holds(unsigned long pfn);
+void migrate_pin_glue_cache_replace(unsigned long old, unsigned long new);
+void migrate_pin_glue_copy_mapping(unsigned long new, unsigned long old);
+void migrate_pin_glue_copy_page(unsigned long new, unsigned long old);
+void migrate_pin_glue_migrate_states(unsigned long new, unsigned long old);
+bool migrate_pin_glue_claim_destination(unsigned long pfn);
+void migrate_pin_glue_unclaim_destination(unsigned long pfn);
+bool migrate_pin_glue_pin_insert(unsigned long pfn, unsigned long owner);
+void migrate_pin_glue_pin_pair(unsigned long pfn, unsigned long device);
+struct migrate_pin_record migrate_pin_glue_pin_record(unsigned long pfn);
+void migrate_pin_glue_pin_remove(unsigned long pfn);
+
+/* Defined in Rust: the kernel's own calls on core. */
+
+/*
+ * `migrate_vma_setup()` on core.
+ *
+ * The caller holds `mmap_lock` for reading. May sleep. 0 or -EINVAL.
+ */
+int migrate_pin_stock_setup(struct migrate_vma *args);
+/*
+ * `migrate_vma_pages()` on core.
+ *
+ * The caller holds `mmap_lock` for reading. May sleep.
+ */
+void migrate_pin_stock_pages(struct migrate_vma *args);
+/*
+ * `migrate_vma_finalize()` on core.
+ *
+ * The caller holds `mmap_lock` for reading. May sleep.
+ */
+void migrate_pin_stock_finalize(struct migrate_vma *args);
+/* `migrate_device_range()` on core. May sleep. */
+void migrate_pin_stock_range(unsigned long *src, unsigned long start,
+		unsigned long npages);
+/*
+ * `migrate_device_unmap()` on core: the caller has locked the pages and
+ * holds a reference on each; how many migrate. May sleep.
+ */
+unsigned long migrate_pin_stock_unmap(unsigned long *src, unsigned long npages);
+/* `migrate_device_pages()` on core. May sleep. */
+void migrate_pin_stock_device_pages(unsigned long *src, unsigned long *dst,
+		unsigned long npages);
+/* `migrate_device_finalize()` on core. May sleep. */
+void migrate_pin_stock_device_finalize(unsigned long *src, unsigned long *dst,
+		unsigned long npages);
+
+#endif /* _MM_MIGRATE_PIN_ABI_H */

@@ -11,6 +11,7 @@ kernel_make() {
 
 configure() {
   local fragments=("$here/config/plain.config") stamp
+  [ "$variant" = plain ] || fragments+=("$here/config/$variant.config")
   stamp=$(cat "${fragments[@]}" "$linux/.unpacked" && "$RUSTC" --version && bindgen --version)
   if [ "$(cat "$build/.configured" 2>/dev/null)" = "$stamp" ]; then
     return
@@ -25,7 +26,8 @@ configure() {
   echo "$stamp" >"$build/.configured"
 }
 
-# Every line of the fragments holds in what was made of them: Kconfig drops what it can't have without a word.
+# Every line of the fragments holds in what was made of them, the last where two speak of one option: Kconfig drops
+# what it can't have without a word.
 check_config() {
   local line name wrong=()
   while read -r line; do
@@ -36,7 +38,12 @@ check_config() {
         ! grep -q "^${name%% *}=" "$build/.config" || wrong+=("$line")
         ;;
     esac
-  done < <(cat "$@")
+  done < <(cat "$@" | awk '
+    /^CONFIG_/ { name = $1; sub("=.*", "", name) }
+    /^# CONFIG_.* is not set$/ { name = $2 }
+    name != "" { last[name] = $0 }
+    { name = "" }
+    END { for (name in last) print last[name] }')
   [ ${#wrong[@]} -eq 0 ] || die "the configuration has not: ${wrong[*]}"
 }
 

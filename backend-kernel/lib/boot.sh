@@ -120,6 +120,21 @@ static_tests() {
   say_lines "$found"
 }
 
+# The self-tests, with their own verdicts.
+self_tests() {
+  local thp line name
+  for thp in never always; do
+    while read -r line; do
+      name=${line#*ok * }
+      check "self-test, huge pages $thp: $name" [ "${line%% *}" = ok ]
+      [ "${line%% *}" = ok ] || say_lines "$(lines_of pin "pin-$thp" | grep -B3 -F "$line" | grep '^#')"
+    done < <(lines_of pin "pin-$thp" | grep -E '^(not )?ok [0-9]')
+    check "self-tests, huge pages $thp: all of them ran" \
+      [ "1..$(lines_of pin "pin-$thp" | grep -cE '^(not )?ok [0-9]')" = \
+      "$(lines_of pin "pin-$thp" | grep '^1\.\.' || true)" ]
+  done
+}
+
 run_tests() {
   static_tests
   boot stock hmm
@@ -129,6 +144,9 @@ run_tests() {
   core_hmm_tests
   counted
   no_splat core
+  boot pin pin
+  self_tests
+  no_splat pin
   echo "1..$tests"
   say "$((tests - failed)) of $tests passed"
   [ -z "$keep" ] || say "console: $build/*.log"

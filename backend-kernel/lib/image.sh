@@ -16,11 +16,22 @@ build_hmm_tests() {
   gcc -O2 -static -D_GNU_SOURCE= -I "$linux" -I "$build/usr/include" -o "$out" "$hmm_source" -lpthread
 }
 
+# Ours: one static program, for the architecture that is built on.
+build_selftest() {
+  local target
+  target=$(rustc -vV | sed -n 's/^host: //p')
+  CARGO_TARGET_DIR=$cache/cargo RUSTFLAGS='-C target-feature=+crt-static' RUSTC=rustc \
+    cargo build --quiet --release --locked --target "$target" --manifest-path "$here/selftest/Cargo.toml" ||
+    die 'the self-tests do not build'
+  sync_file "$cache/cargo/$target/release/migrate-pin-selftest" "$image_root/bin/selftest"
+}
+
 build_image() {
   local busybox
   busybox=$(busybox_static)
   mkdir -p "$image_root"/{bin,dev,proc,sys,tmp}
   build_hmm_tests
+  build_selftest
   sync_file "$busybox" "$image_root/bin/busybox"
   sync_file "$here/guest/init" "$image_root/init"
   # The console before devtmpfs is mounted.

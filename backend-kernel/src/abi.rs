@@ -31,6 +31,11 @@ c_types! {
     *mut Page => "struct page *";
     *mut MigrateVma => "struct migrate_vma *";
     *mut Cursor => "struct migrate_pin_cursor *";
+    *mut MigratePinVma => "struct migrate_pin_vma *";
+    *mut AcquireArgs => "struct migrate_pin_acquire *";
+    *mut DeviceHandle => "struct migrate_pin_device *";
+    *const DeviceOps => "const struct migrate_pin_device_ops *";
+    RevokedWords => "struct migrate_pin_revoked ";
     AreaWords => "struct migrate_pin_area ";
     PairWords => "struct migrate_pin_pair ";
     RecordWords => "struct migrate_pin_record ";
@@ -135,6 +140,144 @@ pub struct RecordWords {
     pub device: usize,
 }
 
+/// A device mapping that went.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RevokedWords {
+    /// The pfn that was mapped, 0 for none.
+    pub page: usize,
+    /// The device wrote to it.
+    pub dirty: usize,
+}
+
+/// A migration of a driver's in C. Above the line is what it fills in before setup and leaves alone.
+#[repr(C)]
+#[derive(Debug)]
+pub struct MigratePinVma {
+    /// The area.
+    pub vma: *mut VmArea,
+    /// A word a page; 0 or MIGRATE_PFN_PIN before setup.
+    pub src: *mut usize,
+    /// A word a page; filled in between setup and pages.
+    pub dst: *mut usize,
+    /// How many words there are in each.
+    pub npages: usize,
+    /// First address, of a page.
+    pub start: usize,
+    /// One past the last address.
+    pub end: usize,
+    /// The driver's token, `pgmap->owner`.
+    pub owner: usize,
+    /// The pfn of the page that is being faulted on, 0 for none.
+    pub fault_page: usize,
+    /// `MIGRATE_VMA_SELECT_*`.
+    pub select: u32,
+    /// The rest is core's.
+    pub stage: u32,
+    /// Entries that migrate, when setup returned.
+    pub cpages: usize,
+    /// Of core.
+    pub rules: u32,
+    /// Of core.
+    pub unused: u32,
+    /// Of core.
+    pub checksum: usize,
+}
+
+/// What `migrate_pin_acquire()` is asked to do, and what it achieved.
+#[repr(C)]
+#[derive(Debug)]
+pub struct AcquireArgs {
+    /// The area.
+    pub vma: *mut VmArea,
+    /// Room for a word a page; has MIGRATE where the page is pinned.
+    pub src: *mut usize,
+    /// Room for a word a page.
+    pub dst: *mut usize,
+    /// How many words there are in each.
+    pub npages: usize,
+    /// First address, of a page.
+    pub start: usize,
+    /// One past the last address.
+    pub end: usize,
+    /// The device is to write.
+    pub write: usize,
+    /// Pages that are pinned and mapped.
+    pub granted: usize,
+    /// Pages that are pinned, but not mapped.
+    pub left: usize,
+}
+
+macro_rules! callbacks {
+    ($($(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ;)*) => {
+        /// What a driver in C is called back for; each is the method of that name of `migrate_pin_core::Device`.
+        #[repr(C)]
+        #[derive(Debug)]
+        pub struct DeviceOps {
+            $($(#[doc = $doc])* pub $name:
+                unsafe extern "C" fn(*mut DeviceHandle $(, $ty)*) $(-> $ret)?,)*
+        }
+
+        /// The callbacks.
+        pub const CALLBACKS: &[Prototype] = &[
+            $(Prototype {
+                name: stringify!($name),
+                doc: &[$($doc),*],
+                args: &[
+                    ("device", <*mut DeviceHandle as CType>::NAME),
+                    $((stringify!($arg), <$ty as CType>::NAME)),*
+                ],
+                returns: crate::export::returned!($($ret)?),
+            }),*
+        ];
+
+        /// Where each of them stands.
+        pub const CALLBACK_LAYOUT: Layout = Layout {
+            name: "struct migrate_pin_device_ops",
+            size: size_of::<DeviceOps>(),
+            fields: &[$((stringify!($name), core::mem::offset_of!(DeviceOps, $name), "")),*],
+        };
+    };
+}
+callbacks! {
+    /// A free page: locked, with one reference. Its pfn, 0 if there is none left.
+    fn alloc_device_page() -> usize;
+    /// A locked system page with one reference and the contents of a device page that stands for no pin; 0 if there is no memory. May sleep.
+    fn copy_to_system(page: usize) -> usize;
+    /// Keep in mind that a device page stands for an original.
+    fn remember(page: usize, original: usize);
+    /// Which page a device page stands for, 0 for none. Does not sleep.
+    fn original(page: usize) -> usize;
+    /// Forget the pair of a device page. Does not sleep.
+    fn forget(page: usize);
+    /// mmu_interval_read_begin(). May sleep.
+    fn read_begin() -> usize;
+    /// mmu_interval_read_retry(), under lock.
+    fn read_retry(seq: usize) -> bool;
+    /// mmu_interval_set_seq(), under lock.
+    fn set_seq(seq: usize);
+    /// Take the lock of the device's page table, a spin lock.
+    fn lock();
+    /// Drop it.
+    fn unlock();
+    /// Map a page for atomic access, under lock; widen the access if it is mapped. False if there is no memory for it.
+    fn map(addr: usize, page: usize, write: bool) -> bool;
+    /// Take away the device's mapping of a page, under lock.
+    fn unmap_page(page: usize) -> RevokedWords;
+    /// Take away one mapping in a range, under lock.
+    fn unmap_next(start: usize, end: usize) -> RevokedWords;
+}
+
+/// A device, for one address space; a driver has it within a structure of its own.
+#[repr(C)]
+#[derive(Debug)]
+pub struct DeviceHandle {
+    /// What it is called back for.
+    pub ops: *const DeviceOps,
+    /// The driver's token, `pgmap->owner`.
+    pub owner: usize,
+}
+
 /// Where the [`PteBits`] start in the first word of an entry.
 pub const PTE_BITS_SHIFT: usize = 8;
 
@@ -195,6 +338,22 @@ constants! {
     VMA_SPECIAL = VmaFlags::SPECIAL.bits() as usize;
     VMA_DAX = VmaFlags::DAX.bits() as usize;
     VMA_WRITE = VmaFlags::WRITE.bits() as usize;
+    #[doc = "Flags of words that are new"]
+    word:
+    PFN_PIN = MigratePfn::PIN.bits();
+    PFN_UNPIN = MigratePfn::UNPIN.bits();
+    #[doc = "What migrate_pin_grant() says"]
+    grant:
+    GRANT_DONE = 0;
+    GRANT_NOT_PINNED = 1;
+    GRANT_RETRY = 2;
+    GRANT_NO_MEMORY = 3;
+    #[doc = "What migrate_pin_fault() says"]
+    fault:
+    FAULT_DONE = 0;
+    FAULT_GONE = 1;
+    FAULT_RETRY = 2;
+    FAULT_NO_MEMORY = 3;
     #[doc = "Counters"]
     counter:
     COUNT_CORE_SETUP = 0;
@@ -289,6 +448,11 @@ pub const KERNEL_LAYOUTS: &[Layout] = &[layout!("struct migrate_vma" MigrateVma 
     flags: "", fault_page: ""
 })];
 
+/// A device: printed after its callbacks.
+pub const DEVICE_LAYOUT: Layout = layout!("struct migrate_pin_device" DeviceHandle {
+    ops: "const struct migrate_pin_device_ops *", owner: "unsigned long "
+});
+
 /// Structures of this interface.
 pub const LAYOUTS: &[Layout] = &[
     layout!("struct migrate_pin_cursor" Cursor {
@@ -302,6 +466,21 @@ pub const LAYOUTS: &[Layout] = &[
     }),
     layout!("struct migrate_pin_record" RecordWords {
         present: "unsigned long ", owner: "unsigned long ", device: "unsigned long "
+    }),
+    layout!("struct migrate_pin_revoked" RevokedWords {
+        page: "unsigned long ", dirty: "unsigned long "
+    }),
+    layout!("struct migrate_pin_vma" MigratePinVma {
+        vma: "struct vm_area_struct *", src: "unsigned long *", dst: "unsigned long *",
+        npages: "unsigned long ", start: "unsigned long ", end: "unsigned long ",
+        owner: "unsigned long ", fault_page: "unsigned long ", select: "unsigned int ",
+        stage: "unsigned int ", cpages: "unsigned long ", rules: "unsigned int ",
+        unused: "unsigned int ", checksum: "unsigned long "
+    }),
+    layout!("struct migrate_pin_acquire" AcquireArgs {
+        vma: "struct vm_area_struct *", src: "unsigned long *", dst: "unsigned long *",
+        npages: "unsigned long ", start: "unsigned long ", end: "unsigned long ",
+        write: "unsigned long ", granted: "unsigned long ", left: "unsigned long "
     }),
 ];
 

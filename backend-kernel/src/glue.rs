@@ -2,15 +2,7 @@
 //! The functions of `glue.c`.
 
 use crate::abi::{AreaWords, CType, Cursor, Page, PairWords, Prototype, RecordWords, VmArea};
-
-macro_rules! returned {
-    () => {
-        <() as CType>::NAME
-    };
-    ($ty:ty) => {
-        <$ty as CType>::NAME
-    };
-}
+use crate::export::returned;
 
 macro_rules! glue {
     ($( $(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ; )*) => {

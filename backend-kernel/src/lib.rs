@@ -10,10 +10,13 @@
 //! | --- | --- |
 //! | [`abi`] | what Rust and C agree on |
 //! | [`ops`] | the primitives |
+//! | [`api`] | `migrate_pin_vma_*` and the pin calls, for drivers in C |
 //! | [`stock`] | the kernel's own `migrate_vma_*` and `migrate_device_*` calls on `core` |
 #![no_std]
 
 pub mod abi;
+pub mod api;
+mod export;
 mod glue;
 pub mod ops;
 pub mod stock;

@@ -16,41 +16,10 @@ use migrate_pin_core::{
     Pfn, Range, Request, Select, SrcPfn, Unmapped, Zone, PAGE_SHIFT, PAGE_SIZE, V6_12,
 };
 
-use crate::abi::{self, CType, MigrateVma, Prototype};
+use crate::abi::{self, MigrateVma};
+use crate::export::export;
 use crate::glue;
 use crate::ops::{KernelOps, Vma};
-
-macro_rules! returned {
-    () => {
-        <() as CType>::NAME
-    };
-    ($ty:ty) => {
-        <$ty as CType>::NAME
-    };
-}
-
-macro_rules! export {
-    ($list:ident: $(
-        $(#[doc = $doc:literal])*
-        fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? $body:block
-    )*) => {
-        $(
-            $(#[doc = $doc])*
-            #[no_mangle]
-            pub unsafe extern "C" fn $name($($arg: $ty),*) $(-> $ret)? $body
-        )*
-
-        /// What C may call of this module.
-        pub const $list: &[Prototype] = &[
-            $(Prototype {
-                name: stringify!($name),
-                doc: &[$($doc),*],
-                args: &[$((stringify!($arg), <$ty as CType>::NAME)),*],
-                returns: returned!($($ret)?),
-            }),*
-        ];
-    };
-}
 
 fn count(counter: usize) {
     // SAFETY: it touches an atomic only; the constants are in range.
@@ -62,7 +31,7 @@ fn count(counter: usize) {
 /// # Safety
 ///
 /// `src` points to `n` words that nobody else uses meanwhile, or `n` is 0.
-unsafe fn sources<'a>(src: *mut usize, n: usize) -> &'a mut [SrcPfn] {
+pub(crate) unsafe fn sources<'a>(src: *mut usize, n: usize) -> &'a mut [SrcPfn] {
     if n == 0 {
         return &mut [];
     }
@@ -75,7 +44,7 @@ unsafe fn sources<'a>(src: *mut usize, n: usize) -> &'a mut [SrcPfn] {
 /// # Safety
 ///
 /// As for [`sources`].
-unsafe fn destinations<'a>(dst: *mut usize, n: usize) -> &'a mut [DstPfn] {
+pub(crate) unsafe fn destinations<'a>(dst: *mut usize, n: usize) -> &'a mut [DstPfn] {
     if n == 0 {
         return &mut [];
     }

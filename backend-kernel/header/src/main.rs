@@ -2,9 +2,10 @@
 //! Prints `migrate_pin_abi.h`: what `migrate-pin-kernel` and the C beside it agree on.
 
 use migrate_pin_kernel::abi::{
-    Layout, Prototype, CONSTANTS, KERNEL_CONSTANTS, KERNEL_LAYOUTS, LAYOUTS,
+    Layout, Prototype, CALLBACKS, CALLBACK_LAYOUT, CONSTANTS, DEVICE_LAYOUT, KERNEL_CONSTANTS,
+    KERNEL_LAYOUTS, LAYOUTS,
 };
-use migrate_pin_kernel::{stock, GLUE};
+use migrate_pin_kernel::{api, stock, GLUE};
 
 /// A declaration, its arguments broken into lines as the kernel wants it.
 fn declare(prototype: &Prototype) -> String {
@@ -81,6 +82,44 @@ fn assert_layout(layout: &Layout) -> String {
     text
 }
 
+fn structure(layout: &Layout) -> String {
+    let mut text = format!("{} {{\n", layout.name);
+    for (field, _, ty) in layout.fields {
+        text += &format!("\t{ty}{field};\n");
+    }
+    text + "};\n\n" + &assert_layout(layout) + "\n"
+}
+
+/// A callback, with what it is for in lines of less than 80 columns.
+fn callback_field(callback: &Prototype) -> String {
+    let mut lines = vec![String::new()];
+    for word in callback.doc.iter().flat_map(|line| line.split_whitespace()) {
+        let line = lines.last_mut().unwrap();
+        if line.len() + 1 + word.len() > 66 {
+            lines.push(word.to_string());
+        } else {
+            *line += if line.is_empty() { "" } else { " " };
+            *line += word;
+        }
+    }
+    let args: Vec<_> = callback
+        .args
+        .iter()
+        .map(|(name, ty)| format!("{ty}{name}"))
+        .collect();
+    let mut text = match lines.as_slice() {
+        [line] => format!("\t/* {line} */\n"),
+        lines => format!("\t/*\n\t * {}\n\t */\n", lines.join("\n\t * ")),
+    };
+    text += &format!(
+        "\t{}(*{})({});\n",
+        callback.returns,
+        callback.name,
+        args.join(",\n\t\t")
+    );
+    text
+}
+
 fn main() {
     let mut text = String::from(
         "/* SPDX-License-Identifier: GPL-2.0-only */\n\
@@ -103,14 +142,17 @@ fn main() {
         text.push('\n');
     }
     for layout in LAYOUTS {
-        text += &format!("{} {{\n", layout.name);
-        for (field, _, ty) in layout.fields {
-            text += &format!("\t{ty}{field};\n");
-        }
-        text += "};\n";
-        text += &assert_layout(layout);
-        text.push('\n');
+        text += &structure(layout);
     }
+    text += "struct migrate_pin_device;\n\n";
+    text += &format!("{} {{\n", CALLBACK_LAYOUT.name);
+    for callback in CALLBACKS {
+        text += &callback_field(callback);
+    }
+    text += "};\n\n";
+    text += &assert_layout(&CALLBACK_LAYOUT);
+    text.push('\n');
+    text += &structure(&DEVICE_LAYOUT);
     text += "/* What Rust takes the kernel's constants and structures to be. */\n\n";
     for (name, value) in KERNEL_CONSTANTS {
         text += &format!("static_assert({name} == {value:#x});\n");
@@ -124,6 +166,7 @@ fn main() {
         "Defined in Rust: the kernel's own calls on core.",
         stock::STOCK,
     );
+    text += &section("Defined in Rust: for drivers.", api::API);
     text += "#endif /* _MM_MIGRATE_PIN_ABI_H */\n";
     print!("{text}");
 }

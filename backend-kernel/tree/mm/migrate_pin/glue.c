@@ -26,7 +26,7 @@
 #include <asm/tlbflush.h>
 #include "../internal.h"
 #include "../swap.h"
-#include "migrate_pin_abi.h"
+#include "hook.h"
 
 static struct migrate_pin_pair pair(unsigned long what, unsigned long word)
 {
@@ -667,8 +667,14 @@ void migrate_pin_glue_unclaim_destination(unsigned long pfn)
 	clear_bit(PG_reclaim, &pfn_folio(pfn)->flags);
 }
 
-/* Who pinned a page, by its pfn. */
+/* Who pinned a page, by its pfn, and how many of them there are. */
 static DEFINE_XARRAY_FLAGS(pins, XA_FLAGS_LOCK_IRQ);
+static atomic_long_t pinned;
+
+unsigned long migrate_pin_pins(void)
+{
+	return atomic_long_read(&pinned);
+}
 
 bool migrate_pin_glue_pin_insert(unsigned long pfn, unsigned long owner)
 {
@@ -677,8 +683,10 @@ bool migrate_pin_glue_pin_insert(unsigned long pfn, unsigned long owner)
 	if (!record)
 		return false;
 	*record = (struct migrate_pin_record){ .present = 1, .owner = owner };
-	if (!xa_insert_irq(&pins, pfn, record, GFP_KERNEL))
+	if (!xa_insert_irq(&pins, pfn, record, GFP_KERNEL)) {
+		atomic_long_inc(&pinned);
 		return true;
+	}
 	kfree(record);
 	return false;
 }
@@ -718,5 +726,7 @@ void migrate_pin_glue_pin_remove(unsigned long pfn)
 	xa_lock_irqsave(&pins, flags);
 	record = __xa_erase(&pins, pfn);
 	xa_unlock_irqrestore(&pins, flags);
+	if (record)
+		atomic_long_dec(&pinned);
 	kfree(record);
 }

@@ -58,6 +58,22 @@
 #define MIGRATE_PIN_VMA_DAX 0x8
 #define MIGRATE_PIN_VMA_WRITE 0x10
 
+/* Flags of words that are new. */
+#define MIGRATE_PIN_PFN_PIN 0x10
+#define MIGRATE_PIN_PFN_UNPIN 0x10
+
+/* What migrate_pin_grant() says. */
+#define MIGRATE_PIN_GRANT_DONE 0x0
+#define MIGRATE_PIN_GRANT_NOT_PINNED 0x1
+#define MIGRATE_PIN_GRANT_RETRY 0x2
+#define MIGRATE_PIN_GRANT_NO_MEMORY 0x3
+
+/* What migrate_pin_fault() says. */
+#define MIGRATE_PIN_FAULT_DONE 0x0
+#define MIGRATE_PIN_FAULT_GONE 0x1
+#define MIGRATE_PIN_FAULT_RETRY 0x2
+#define MIGRATE_PIN_FAULT_NO_MEMORY 0x3
+
 /* Counters. */
 #define MIGRATE_PIN_COUNT_CORE_SETUP 0x0
 #define MIGRATE_PIN_COUNT_CORE_PAGES 0x1
@@ -82,6 +98,7 @@ struct migrate_pin_cursor {
 	unsigned long addr;
 	pte_t raw;
 };
+
 static_assert(sizeof(struct migrate_pin_cursor) == 32);
 static_assert(offsetof(struct migrate_pin_cursor, pte) == 0);
 static_assert(offsetof(struct migrate_pin_cursor, ptl) == 8);
@@ -93,6 +110,7 @@ struct migrate_pin_area {
 	unsigned long end;
 	unsigned long flags;
 };
+
 static_assert(sizeof(struct migrate_pin_area) == 24);
 static_assert(offsetof(struct migrate_pin_area, start) == 0);
 static_assert(offsetof(struct migrate_pin_area, end) == 8);
@@ -102,6 +120,7 @@ struct migrate_pin_pair {
 	unsigned long what;
 	unsigned long word;
 };
+
 static_assert(sizeof(struct migrate_pin_pair) == 16);
 static_assert(offsetof(struct migrate_pin_pair, what) == 0);
 static_assert(offsetof(struct migrate_pin_pair, word) == 8);
@@ -111,10 +130,154 @@ struct migrate_pin_record {
 	unsigned long owner;
 	unsigned long device;
 };
+
 static_assert(sizeof(struct migrate_pin_record) == 24);
 static_assert(offsetof(struct migrate_pin_record, present) == 0);
 static_assert(offsetof(struct migrate_pin_record, owner) == 8);
 static_assert(offsetof(struct migrate_pin_record, device) == 16);
+
+struct migrate_pin_revoked {
+	unsigned long page;
+	unsigned long dirty;
+};
+
+static_assert(sizeof(struct migrate_pin_revoked) == 16);
+static_assert(offsetof(struct migrate_pin_revoked, page) == 0);
+static_assert(offsetof(struct migrate_pin_revoked, dirty) == 8);
+
+struct migrate_pin_vma {
+	struct vm_area_struct *vma;
+	unsigned long *src;
+	unsigned long *dst;
+	unsigned long npages;
+	unsigned long start;
+	unsigned long end;
+	unsigned long owner;
+	unsigned long fault_page;
+	unsigned int select;
+	unsigned int stage;
+	unsigned long cpages;
+	unsigned int rules;
+	unsigned int unused;
+	unsigned long checksum;
+};
+
+static_assert(sizeof(struct migrate_pin_vma) == 96);
+static_assert(offsetof(struct migrate_pin_vma, vma) == 0);
+static_assert(offsetof(struct migrate_pin_vma, src) == 8);
+static_assert(offsetof(struct migrate_pin_vma, dst) == 16);
+static_assert(offsetof(struct migrate_pin_vma, npages) == 24);
+static_assert(offsetof(struct migrate_pin_vma, start) == 32);
+static_assert(offsetof(struct migrate_pin_vma, end) == 40);
+static_assert(offsetof(struct migrate_pin_vma, owner) == 48);
+static_assert(offsetof(struct migrate_pin_vma, fault_page) == 56);
+static_assert(offsetof(struct migrate_pin_vma, select) == 64);
+static_assert(offsetof(struct migrate_pin_vma, stage) == 68);
+static_assert(offsetof(struct migrate_pin_vma, cpages) == 72);
+static_assert(offsetof(struct migrate_pin_vma, rules) == 80);
+static_assert(offsetof(struct migrate_pin_vma, unused) == 84);
+static_assert(offsetof(struct migrate_pin_vma, checksum) == 88);
+
+struct migrate_pin_acquire {
+	struct vm_area_struct *vma;
+	unsigned long *src;
+	unsigned long *dst;
+	unsigned long npages;
+	unsigned long start;
+	unsigned long end;
+	unsigned long write;
+	unsigned long granted;
+	unsigned long left;
+};
+
+static_assert(sizeof(struct migrate_pin_acquire) == 72);
+static_assert(offsetof(struct migrate_pin_acquire, vma) == 0);
+static_assert(offsetof(struct migrate_pin_acquire, src) == 8);
+static_assert(offsetof(struct migrate_pin_acquire, dst) == 16);
+static_assert(offsetof(struct migrate_pin_acquire, npages) == 24);
+static_assert(offsetof(struct migrate_pin_acquire, start) == 32);
+static_assert(offsetof(struct migrate_pin_acquire, end) == 40);
+static_assert(offsetof(struct migrate_pin_acquire, write) == 48);
+static_assert(offsetof(struct migrate_pin_acquire, granted) == 56);
+static_assert(offsetof(struct migrate_pin_acquire, left) == 64);
+
+struct migrate_pin_device;
+
+struct migrate_pin_device_ops {
+	/*
+	 * A free page: locked, with one reference. Its pfn, 0 if there is
+	 * none left.
+	 */
+	unsigned long (*alloc_device_page)(struct migrate_pin_device *device);
+	/*
+	 * A locked system page with one reference and the contents of a
+	 * device page that stands for no pin; 0 if there is no memory. May
+	 * sleep.
+	 */
+	unsigned long (*copy_to_system)(struct migrate_pin_device *device,
+		unsigned long page);
+	/* Keep in mind that a device page stands for an original. */
+	void (*remember)(struct migrate_pin_device *device,
+		unsigned long page,
+		unsigned long original);
+	/* Which page a device page stands for, 0 for none. Does not sleep. */
+	unsigned long (*original)(struct migrate_pin_device *device,
+		unsigned long page);
+	/* Forget the pair of a device page. Does not sleep. */
+	void (*forget)(struct migrate_pin_device *device,
+		unsigned long page);
+	/* mmu_interval_read_begin(). May sleep. */
+	unsigned long (*read_begin)(struct migrate_pin_device *device);
+	/* mmu_interval_read_retry(), under lock. */
+	bool (*read_retry)(struct migrate_pin_device *device,
+		unsigned long seq);
+	/* mmu_interval_set_seq(), under lock. */
+	void (*set_seq)(struct migrate_pin_device *device,
+		unsigned long seq);
+	/* Take the lock of the device's page table, a spin lock. */
+	void (*lock)(struct migrate_pin_device *device);
+	/* Drop it. */
+	void (*unlock)(struct migrate_pin_device *device);
+	/*
+	 * Map a page for atomic access, under lock; widen the access if it
+	 * is mapped. False if there is no memory for it.
+	 */
+	bool (*map)(struct migrate_pin_device *device,
+		unsigned long addr,
+		unsigned long page,
+		bool write);
+	/* Take away the device's mapping of a page, under lock. */
+	struct migrate_pin_revoked (*unmap_page)(struct migrate_pin_device *device,
+		unsigned long page);
+	/* Take away one mapping in a range, under lock. */
+	struct migrate_pin_revoked (*unmap_next)(struct migrate_pin_device *device,
+		unsigned long start,
+		unsigned long end);
+};
+
+static_assert(sizeof(struct migrate_pin_device_ops) == 104);
+static_assert(offsetof(struct migrate_pin_device_ops, alloc_device_page) == 0);
+static_assert(offsetof(struct migrate_pin_device_ops, copy_to_system) == 8);
+static_assert(offsetof(struct migrate_pin_device_ops, remember) == 16);
+static_assert(offsetof(struct migrate_pin_device_ops, original) == 24);
+static_assert(offsetof(struct migrate_pin_device_ops, forget) == 32);
+static_assert(offsetof(struct migrate_pin_device_ops, read_begin) == 40);
+static_assert(offsetof(struct migrate_pin_device_ops, read_retry) == 48);
+static_assert(offsetof(struct migrate_pin_device_ops, set_seq) == 56);
+static_assert(offsetof(struct migrate_pin_device_ops, lock) == 64);
+static_assert(offsetof(struct migrate_pin_device_ops, unlock) == 72);
+static_assert(offsetof(struct migrate_pin_device_ops, map) == 80);
+static_assert(offsetof(struct migrate_pin_device_ops, unmap_page) == 88);
+static_assert(offsetof(struct migrate_pin_device_ops, unmap_next) == 96);
+
+struct migrate_pin_device {
+	const struct migrate_pin_device_ops *ops;
+	unsigned long owner;
+};
+
+static_assert(sizeof(struct migrate_pin_device) == 16);
+static_assert(offsetof(struct migrate_pin_device, ops) == 0);
+static_assert(offsetof(struct migrate_pin_device, owner) == 8);
 
 /* What Rust takes the kernel's constants and structures to be. */
 
@@ -283,5 +446,89 @@ void migrate_pin_stock_device_pages(unsigned long *src, unsigned long *dst,
 /* `migrate_device_finalize()` on core. May sleep. */
 void migrate_pin_stock_device_finalize(unsigned long *src, unsigned long *dst,
 		unsigned long npages);
+
+/* Defined in Rust: for drivers. */
+
+/*
+ * Collect and unmap the pages of a range, and pin those whose source word
+ * is MIGRATE_PFN_PIN. A source word is that or 0; what stands in dst is of
+ * no meaning. On return words with MIGRATE are locked and unmapped.
+ *
+ * mmap_lock is held for reading, until migrate_pin_vma_finalize(). May
+ * sleep. 0, or -EINVAL: nothing was changed.
+ */
+int migrate_pin_vma_setup(struct migrate_pin_vma *args);
+/*
+ * Hand over to the destinations: each a page that the driver has locked and
+ * holds a reference on, or with MIGRATE_PFN_UNPIN the original of a pin. Entries
+ * that could not be handed over lose MIGRATE.
+ *
+ * mmap_lock is held for reading. May sleep. 0; -EINVAL, -EPERM or -EBUSY for
+ * a destination that can't be one, -ESTALE if other words were changed:
+ * mend the words and call again, or call migrate_pin_vma_finalize(), which
+ * puts everything back; the destinations are the driver's still.
+ */
+int migrate_pin_vma_pages(struct migrate_pin_vma *args);
+/*
+ * Map the destinations, or the sources where nothing moved, and give back
+ * every lock and reference. Instead of migrate_pin_vma_pages() it puts
+ * everything back.
+ *
+ * mmap_lock is held for reading. May sleep. 0, -EINVAL out of turn, -ESTALE
+ * if words were changed: nothing was done then.
+ */
+int migrate_pin_vma_finalize(struct migrate_pin_vma *args);
+/*
+ * Unmap and pin the pages of a range and map them for the device; those
+ * that can't be had (not present, in use for DMA, of a file, ...) are left.
+ *
+ * mmap_lock is held for reading, no other lock. May sleep. 0, with granted
+ * and left filled in, or the errno of migrate_pin_vma_setup() or _pages().
+ */
+int migrate_pin_acquire(struct migrate_pin_device *handle,
+		struct migrate_pin_acquire *args);
+/*
+ * Map a page again that is pinned for the device, after an invalidation
+ * that left it pinned. One of MIGRATE_PIN_GRANT_*.
+ *
+ * mmap_lock is held for reading, no other lock. May sleep.
+ */
+unsigned long migrate_pin_grant(struct migrate_pin_device *handle,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long write);
+/*
+ * For migrate_to_ram: take the page at addr away from the device and give
+ * it back to the CPU. One of MIGRATE_PIN_FAULT_*, or a negative errno
+ * (the driver answers VM_FAULT_SIGBUS).
+ *
+ * mmap_lock is held for reading, and a reference on page, whose pfn is
+ * given. May sleep.
+ */
+int migrate_pin_fault(struct migrate_pin_device *handle,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long page);
+/*
+ * Give the pages of a range that are pinned for the device back to the CPU.
+ * The number of pages that could not be given back (try those again), or a
+ * negative errno.
+ *
+ * mmap_lock is held for reading, no other lock. May sleep.
+ */
+int migrate_pin_revoke(struct migrate_pin_device *handle,
+		struct vm_area_struct *vma, unsigned long start,
+		unsigned long end);
+/*
+ * The interval notifier's callback: the device has lost the range when
+ * this returns, unless it is the driver's own migration. The number of
+ * device mappings that went. Does not sleep.
+ */
+unsigned long migrate_pin_invalidate(struct migrate_pin_device *handle,
+		unsigned long start, unsigned long end, unsigned int event,
+		unsigned long owner, unsigned long seq);
+/*
+ * For page_free of a device page: give the original back, if it stands for
+ * one. True if it did. Does not sleep.
+ */
+bool migrate_pin_release(struct migrate_pin_device *handle, unsigned long page);
 
 #endif /* _MM_MIGRATE_PIN_ABI_H */

@@ -81,6 +81,13 @@ static int enabled_set(void *data, u64 value)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(enabled_fops, enabled_get, enabled_set, "%llu\n");
 
+static int pins_get(void *data, u64 *value)
+{
+	*value = migrate_pin_pins();
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(pins_fops, pins_get, NULL, "%llu\n");
+
 static int counters_show(struct seq_file *seq, void *data)
 {
 	int i;
@@ -97,6 +104,7 @@ static int __init migrate_pin_debugfs(void)
 	struct dentry *dir = debugfs_create_dir("migrate_pin", NULL);
 
 	debugfs_create_file_unsafe("enabled", 0600, dir, NULL, &enabled_fops);
+	debugfs_create_file_unsafe("pins", 0400, dir, NULL, &pins_fops);
 	debugfs_create_file("counters", 0400, dir, NULL, &counters_fops);
 	return 0;
 }

@@ -335,6 +335,11 @@ impl<S: Synchronisation> MmOps for Cpu<'_, S> {
         self.get(page);
     }
 
+    fn get_page_unless_zero(&mut self, page: Pfn) -> bool {
+        self.at("folio_get_nontail_page");
+        self.get_unless_zero(page)
+    }
+
     fn put_page(&mut self, page: Pfn) {
         self.at("put_page");
         let book = self.read_book(self.head(page));

@@ -12,6 +12,10 @@
 //! - that the [`RawMigration`](crate::migration::RawMigration) which a caller hands back is one it was
 //!   given: accidents are found by a checksum, a forgery is not;
 //!   It is good for one call, and so are copies of it taken together;
+//! - that source words which a caller carries without a raw migration
+//!   ([`Migration::from_words`](crate::Migration::from_words),
+//!   [`DeviceMigration::from_words`](crate::DeviceMigration::from_words)) are those that the stage before left,
+//!   and are good for one call: of them no more than the form is checked;
 //! - that a caller in Rust does not [`forget`](core::mem::forget) a migration, whose pages would stay locked
 //!   and unmapped;
 //! - that a [`Device`](crate::Device) hands out pages of its own, locked and with a reference, whose pfn fits
@@ -22,7 +26,6 @@
 //! - that the driver's memory of which page a device page stands for is right where there is no record.
 
 use crate::error::{DestinationError, Error};
-use crate::migration::Context;
 use crate::ops::{Mapping, MmOps, Owner, PinRecord, Range, VmaFacts, VmaFlags, Zone};
 use crate::pfn::{DstPfn, Pfn, SrcPfn, PAGE_SHIFT, PAGE_SIZE};
 use crate::policy::Rules;
@@ -87,6 +90,21 @@ pub fn check_length(range: Range, src: usize, dst: usize) -> Result<(), Error> {
 pub fn check_sources(src: &[SrcPfn]) -> Result<(), Error> {
     for (index, word) in src.iter().enumerate() {
         word.check().map_err(|error| Error::Src {
+            index,
+            word: word.raw(),
+            error,
+        })?;
+    }
+    Ok(())
+}
+
+/// Can setup have left these source words?
+///
+/// # Errors
+/// [`Error::Src`] for the first that it can't.
+pub fn check_carried(src: &[SrcPfn]) -> Result<(), Error> {
+    for (index, word) in src.iter().enumerate() {
+        word.check_carried().map_err(|error| Error::Src {
             index,
             word: word.raw(),
             error,
@@ -254,7 +272,7 @@ fn claim<M: MmOps>(
     src: SrcPfn,
     dst: DstPfn,
 ) -> Result<(), Error> {
-    dst.check(rules.has_locked_bit())
+    dst.check(rules.has_locked_bit(), rules.leaves_write_to_drivers())
         .map_err(|error| Error::Dst {
             index,
             word: dst.raw(),
@@ -279,12 +297,12 @@ fn claim<M: MmOps>(
 pub(crate) fn claim_destinations<M: MmOps>(
     ops: &mut M,
     rules: Rules,
-    context: &Context<M::Vma>,
+    owner: Owner,
     src: &[SrcPfn],
     dst: &[DstPfn],
 ) -> Result<(), Error> {
     for (index, (from, to)) in src.iter().zip(dst).enumerate() {
-        if let Err(error) = claim(ops, rules, context.owner, index, *from, *to) {
+        if let Err(error) = claim(ops, rules, owner, index, *from, *to) {
             for claimed in dst.iter().take(index) {
                 if let Some(page) = claimed.pfn() {
                     ops.unclaim_destination(page);

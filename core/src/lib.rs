@@ -17,6 +17,7 @@
 //! | [`pages`] | `migrate_vma_pages()` | [`decide_pages`](pages::decide_pages) | identity, caches |
 //! | [`insert`] | `migrate_vma_insert_page()` | [`decide_insert`](insert::decide_insert) | an empty entry |
 //! | [`mapping`] | `migrate_page_move_mapping()` | [`decide_move`](mapping::decide_move) | a page's place |
+//! | [`range`] | `migrate_device_range()` (6.12) | [`decide_page`](range::decide_page) | words, references, locks |
 //! | [`finalize`] | `migrate_vma_finalize()` | [`decide_finalize`](finalize::decide_finalize) | everything given back |
 //!
 //! Each room has a pure decision, a value in and a value out, small enough to enumerate, and a plain loop
@@ -63,8 +64,7 @@
 //!
 //! # Scope
 //!
-//! Migration that starts from device pfns (`migrate_device_range()`, 6.12) is not here yet; it comes with the
-//! kernel backend. On the 6.12 shape two threads that fault on one device page at a time may refuse each
+//! On the 6.12 shape two threads that fault on one device page at a time may refuse each
 //! other, as they do in that kernel: each handler's reference is unaccounted to the other.
 //!
 //! Compound pages are refused or split, never moved whole. Hugetlb, DAX and special areas are refused, as
@@ -98,6 +98,7 @@ pub mod pfn;
 pub mod pin;
 pub mod policy;
 pub mod prepare;
+pub mod range;
 pub mod trace;
 pub mod unmap;
 
@@ -114,3 +115,4 @@ pub use pfn::{
     PAGE_SIZE,
 };
 pub use policy::{AsPosted, Hardened, Policy, PolicyKind, Rules, Shape, ShapeKind, V5_11, V6_12};
+pub use range::{setup_range, DeviceMigration, DeviceRequest};

@@ -78,6 +78,26 @@ pub struct Context<V> {
     pub anonymous: bool,
 }
 
+/// The part of a request that concerns every page, wherever its migration started from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The caller's token.
+    pub owner: Owner,
+    /// The page that is being faulted on.
+    pub fault_page: Option<Pfn>,
+}
+
+impl<V> Context<V> {
+    /// What concerns every page.
+    #[must_use]
+    pub const fn known(&self) -> Known {
+        Known {
+            owner: self.owner,
+            fault_page: self.fault_page,
+        }
+    }
+}
+
 /// A stage of a [`Migration`].
 pub trait Stage {
     /// The stage as a value.
@@ -169,18 +189,20 @@ struct Guard<'a, M: MmOps, P: Policy, S: Shape> {
     rules: PhantomData<(P, S)>,
 }
 
+/// Give up what was unmapped: every page goes back to where it was. What stands in `dst` is the caller's still.
+pub(crate) fn put_back<P: Policy, S: Shape, M: MmOps>(ops: &mut M, src: &mut [SrcPfn]) {
+    for word in src.iter_mut() {
+        *word = word.without(crate::MigratePfn::MIGRATE);
+    }
+    finalize::<P, S, M>(ops, src, &[]);
+    src.fill(SrcPfn::NONE);
+}
+
 impl<M: MmOps, P: Policy, S: Shape> Drop for Guard<'_, M, P, S> {
     fn drop(&mut self) {
         match self.stage {
             RawStage::Done => {}
-            RawStage::Unmapped => {
-                // What stands in dst is the caller's still.
-                for word in self.src.iter_mut() {
-                    *word = word.without(crate::MigratePfn::MIGRATE);
-                }
-                finalize::<P, S, M>(&mut self.ops, self.src, &[]);
-                self.src.fill(SrcPfn::NONE);
-            }
+            RawStage::Unmapped => put_back::<P, S, M>(&mut self.ops, self.src),
             RawStage::Moved => finalize::<P, S, M>(&mut self.ops, self.src, self.dst),
         }
     }
@@ -262,11 +284,11 @@ impl<M: MmOps, P: Policy, S: Shape> Guard<'_, M, P, S> {
             return 0;
         }
         if !rules.prepares_apart() {
-            return isolate_and_unmap::<P, S, M>(ops, context, self.src);
+            return isolate_and_unmap::<P, S, M>(ops, context.known(), self.src);
         }
         cpages = prepare::<P, S, M>(ops, context, self.src, cpages);
         if cpages > 0 {
-            cpages = unmap::<P, S, M>(ops, context, self.src, cpages);
+            cpages = unmap::<P, S, M>(ops, context.known(), self.src, cpages);
         }
         cpages
     }
@@ -360,6 +382,54 @@ impl<'a, M: MmOps, P: Policy, S: Shape, St: Stage> Migration<'a, M, P, S, St> {
         raw
     }
 
+    /// Leave the migration in its words, for a caller that carries nothing but `struct migrate_vma` from call to
+    /// call, as those of the kernel's own API do. The array of sources is not to be changed until
+    /// [`from_words`](Self::from_words). Entries that had MIGRATE when setup returned (`cpages`).
+    pub fn into_words(mut self) -> usize {
+        self.guard.stage = RawStage::Done;
+        self.guard.cpages
+    }
+
+    /// Go on with a migration of which there is nothing left but the words and what was asked of setup, the
+    /// same again. That it is at the stage `St` is the caller's word; who can keep more uses
+    /// [`from_raw`](Self::from_raw).
+    ///
+    /// # Errors
+    /// As [`setup`] for the range and the arrays; under [`Hardened`](crate::policy::Hardened)
+    /// [`Error::Src`] for a source word that setup can't have left. Nothing was changed.
+    pub fn from_words(
+        mut ops: M,
+        request: Request<'a, M::Vma>,
+        cpages: usize,
+    ) -> Result<Self, Error> {
+        let rules = Rules::of::<P, S>();
+        let vma = ops.vma_facts(request.vma);
+        let range = border::check_range(rules, vma, request.range)?;
+        border::check_length(range, request.src.len(), request.dst.len())?;
+        if rules.checks_words() {
+            border::check_carried(request.src)?;
+        }
+        Ok(Self {
+            guard: Guard {
+                ops,
+                context: Context {
+                    vma: request.vma,
+                    range,
+                    owner: request.owner,
+                    select: request.select,
+                    fault_page: request.fault_page.filter(|_| rules.has_fault_page()),
+                    anonymous: vma.flags.contains(VmaFlags::ANONYMOUS),
+                },
+                src: request.src,
+                dst: request.dst,
+                cpages,
+                stage: St::STAGE,
+                rules: PhantomData,
+            },
+            stage: PhantomData,
+        })
+    }
+
     /// Put a migration together again. `raw` is done with then, so that it can't be used twice.
     ///
     /// # Errors
@@ -444,7 +514,7 @@ impl<'a, M: MmOps, P: Policy, S: Shape> Migration<'a, M, P, S, Unmapped> {
             let claimed = border::claim_destinations(
                 &mut guard.ops,
                 rules,
-                &guard.context,
+                guard.context.owner,
                 guard.src,
                 guard.dst,
             );
@@ -455,7 +525,9 @@ impl<'a, M: MmOps, P: Policy, S: Shape> Migration<'a, M, P, S, Unmapped> {
                 });
             }
         }
-        pages::<P, S, M>(&mut guard.ops, &guard.context, guard.src, guard.dst);
+        let known = guard.context.known();
+        let area = Some(&guard.context);
+        pages::<P, S, M>(&mut guard.ops, known, area, guard.src, guard.dst);
         guard.stage = RawStage::Moved;
         Ok(Migration {
             guard: self.guard,

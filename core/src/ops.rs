@@ -267,6 +267,7 @@ macro_rules! for_each_primitive {
             TrylockPage trylock_page(page: Pfn) -> bool, fails false;
             UnlockPage unlock_page(page: Pfn) -> ();
             GetPage get_page(page: Pfn) -> ();
+            GetPageUnlessZero get_page_unless_zero(page: Pfn) -> bool, fails false;
             PutPage put_page(page: Pfn) -> ();
             PageRefAdd page_ref_add(page: Pfn, count: u32) -> ();
             PageRefSub page_ref_sub(page: Pfn, count: u32) -> ();
@@ -466,6 +467,10 @@ pub trait MmOps {
 
     /// `get_page()`. *atomic*.
     fn get_page(&mut self, page: Pfn);
+
+    /// `folio_get_nontail_page()`: take a reference unless the page is free, frozen or a tail of a compound
+    /// page; needs none before. Migration from device pfns starts with it (6.12). Fallible, *atomic*.
+    fn get_page_unless_zero(&mut self, page: Pfn) -> bool;
 
     /// `put_page()`: frees the page if it was the last reference; a device page's driver then runs its
     /// `page_free`. *atomic*.

@@ -6,7 +6,7 @@
 
 use crate::insert::insert;
 use crate::mapping::migrate_page;
-use crate::migration::Context;
+use crate::migration::{Context, Known};
 use crate::mode::MigrateMode;
 use crate::ops::{Mapping, MmOps, NotifyEvent, Range, Zone};
 use crate::pfn::{DstPfn, MigratePfn, Pfn, SrcPfn, PAGE_SIZE};
@@ -108,13 +108,13 @@ fn verdict<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) -> Pag
 fn hand_over<M: MmOps>(
     ops: &mut M,
     rules: Rules,
-    context: &Context<M::Vma>,
+    known: Known,
     new: Pfn,
     old: Pfn,
     mode: MigrateMode,
 ) -> bool {
-    let known = i32::from(context.fault_page == Some(old));
-    if !migrate_page(ops, rules, new, old, mode, known) {
+    let one_more = i32::from(known.fault_page == Some(old));
+    if !migrate_page(ops, rules, new, old, mode, one_more) {
         return false;
     }
     if mode == MigrateMode::Referenced && rules.keeps_records() {
@@ -123,31 +123,34 @@ fn hand_over<M: MmOps>(
     true
 }
 
-/// Hand over every entry that has a destination.
+/// Hand over every entry that has a destination. A migration from device pfns has no area, and so nothing that a
+/// destination could be inserted into.
 pub(crate) fn pages<P: Policy, S: Shape, M: MmOps>(
     ops: &mut M,
-    context: &Context<M::Vma>,
+    known: Known,
+    area: Option<&Context<M::Vma>>,
     src: &mut [SrcPfn],
     dst: &[DstPfn],
 ) {
     let rules = Rules::of::<P, S>();
     let (event, owner) = match rules.insert_notifies_as_migrate() {
-        true => (NotifyEvent::Migrate, Some(context.owner)),
+        true => (NotifyEvent::Migrate, Some(known.owner)),
         false => (NotifyEvent::Clear, None),
     };
     // One section for all insertions, opened at the first of them.
-    let mut section: Option<Range> = None;
-    let mut addr = context.range.start;
+    let mut section: Option<(M::Vma, Range)> = None;
+    let mut addr = area.map_or(0, |context| context.range.start);
     for (src, dst) in src.iter_mut().zip(dst) {
-        let moved = match (verdict(ops, rules, *src, *dst), src.pfn(), dst.pfn()) {
-            (Pages::Insert, _, Some(new)) => {
+        let verdict = verdict(ops, rules, *src, *dst);
+        let moved = match (verdict, area, src.pfn(), dst.pfn()) {
+            (Pages::Insert, Some(context), _, Some(new)) => {
                 if section.is_none() {
                     let range = Range {
                         start: addr,
                         end: context.range.end,
                     };
                     ops.notify_start(context.vma, range, event, owner);
-                    section = Some(range);
+                    section = Some((context.vma, range));
                 }
                 let inserted = insert(ops, rules, context, addr, new);
                 if inserted {
@@ -155,8 +158,8 @@ pub(crate) fn pages<P: Policy, S: Shape, M: MmOps>(
                 }
                 inserted
             }
-            (Pages::Migrate(mode), Some(old), Some(new)) => {
-                hand_over(ops, rules, context, new, old, mode)
+            (Pages::Migrate(mode), _, Some(old), Some(new)) => {
+                hand_over(ops, rules, known, new, old, mode)
             }
             // Refused; or skipped, which clears a MIGRATE that is not there.
             _ => false,
@@ -166,7 +169,7 @@ pub(crate) fn pages<P: Policy, S: Shape, M: MmOps>(
         }
         addr = addr.wrapping_add(PAGE_SIZE);
     }
-    if let Some(range) = section {
-        ops.notify_end(context.vma, range, event, owner);
+    if let Some((vma, range)) = section {
+        ops.notify_end(vma, range, event, owner);
     }
 }

@@ -194,6 +194,14 @@ impl SrcPfn {
         Self(self.0 & !flags.bits())
     }
 
+    /// Can setup have left this word: does it have a pfn exactly if VALID says so, and no reserved bit?
+    ///
+    /// # Errors
+    /// [`WordError::ReservedBits`], [`WordError::PfnWithoutValid`] or [`WordError::ValidWithoutPfn`].
+    pub const fn check_carried(self) -> Result<(), WordError> {
+        well_formed(self.0)
+    }
+
     /// May a caller hand this word to setup: `0` or [`SrcPfn::PIN`]?
     ///
     /// # Errors
@@ -277,18 +285,21 @@ impl DstPfn {
     ///
     /// `need_locked` is true on the 5.11 shape; on 6.12 the LOCKED bit is gone from the header, and
     /// set or not makes no difference. That the page *is* locked is checked on the page itself.
+    /// `write_is_a_note` is true on the 6.12 shape: drivers of that kernel keep a note for themselves there.
     ///
     /// # Errors
     /// As [`SrcPfn::check`] for a malformed word; [`WordError::SourceBits`] if MIGRATE or WRITE is
-    /// set, which mean nothing in a destination; [`WordError::FlagsWithoutPage`] for flags with no
+    /// set, which mean nothing in a destination (WRITE: unless it is a note); [`WordError::FlagsWithoutPage`] for flags with no
     /// page; [`WordError::NotLocked`] if LOCKED is demanded and missing.
-    pub const fn check(self, need_locked: bool) -> Result<(), WordError> {
+    pub const fn check(self, need_locked: bool, write_is_a_note: bool) -> Result<(), WordError> {
         let flags = self.flags();
+        let of_sources = match write_is_a_note {
+            true => MigratePfn::MIGRATE,
+            false => MigratePfn::MIGRATE.union(MigratePfn::WRITE),
+        };
         match well_formed(self.0) {
             Err(error) => Err(error),
-            Ok(()) if flags.intersects(MigratePfn::MIGRATE.union(MigratePfn::WRITE)) => {
-                Err(WordError::SourceBits)
-            }
+            Ok(()) if flags.intersects(of_sources) => Err(WordError::SourceBits),
             Ok(()) if self.0 != 0 && !flags.contains(MigratePfn::VALID) => {
                 Err(WordError::FlagsWithoutPage)
             }

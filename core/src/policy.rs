@@ -178,6 +178,13 @@ impl Rules {
         !self.modern()
     }
 
+    /// 6.12: a driver may keep a note in the WRITE bit of a destination word (`lib/test_hmm.c` does); the kernel
+    /// takes no notice. 5.11 reserves the bit for sources.
+    #[must_use]
+    pub const fn leaves_write_to_drivers(self) -> bool {
+        self.modern()
+    }
+
     /// 5.11: prepare is a pass of its own that ends with a check and a restore loop; 6.12: isolation and
     /// unmapping are one pass.
     #[must_use]

@@ -4,7 +4,7 @@
 //! Touched here: source words, `cpages`, all mappings of the pages, the pin's bias and record.
 
 use crate::check::{check, maybe_dma_pinned};
-use crate::migration::Context;
+use crate::migration::Known;
 use crate::ops::MmOps;
 use crate::pfn::{MigratePfn, Pfn, SrcPfn, GUP_PIN_COUNTING_BIAS};
 use crate::policy::{Policy, Rules, Shape};
@@ -56,19 +56,13 @@ pub const fn decide_unmap(rules: Rules, facts: UnmapFacts) -> Unmap {
 }
 
 /// Unmap one locked page, and pin it if that is wanted; does it still migrate?
-fn unmap_one<M: MmOps>(
-    ops: &mut M,
-    rules: Rules,
-    context: &Context<M::Vma>,
-    page: Pfn,
-    pin: bool,
-) -> bool {
+fn unmap_one<M: MmOps>(ops: &mut M, rules: Rules, known: Known, page: Pfn, pin: bool) -> bool {
     if ops.page_mapcount(page) > 0 {
         ops.try_to_unmap(page);
     }
     let facts = UnmapFacts {
         mapped: ops.page_mapcount(page) > 0,
-        accounted: check(ops, rules, page, context.fault_page),
+        accounted: check(ops, rules, page, known.fault_page),
         pin,
         maybe_pinned: pin && maybe_dma_pinned(ops.page_count(page)),
     };
@@ -77,7 +71,7 @@ fn unmap_one<M: MmOps>(
         return verdict.migrate;
     }
     // A pin without a record could never be given back.
-    if rules.keeps_records() && ops.pin_insert(page, context.owner).is_err() {
+    if rules.keeps_records() && ops.pin_insert(page, known.owner).is_err() {
         return false;
     }
     ops.page_ref_add(page, GUP_PIN_COUNTING_BIAS);
@@ -117,7 +111,7 @@ fn restore<M: MmOps>(ops: &mut M, src: &mut [SrcPfn], mut refused: usize, how: R
 /// 5.11: unmap what prepare let through; the new `cpages`.
 pub(crate) fn unmap<P: Policy, S: Shape, M: MmOps>(
     ops: &mut M,
-    context: &Context<M::Vma>,
+    known: Known,
     src: &mut [SrcPfn],
     mut cpages: usize,
 ) -> usize {
@@ -127,7 +121,7 @@ pub(crate) fn unmap<P: Policy, S: Shape, M: MmOps>(
         let (Some(page), true) = (word.pfn(), word.migrating()) else {
             continue;
         };
-        if !unmap_one(ops, rules, context, page, word.pin()) {
+        if !unmap_one(ops, rules, known, page, word.pin()) {
             *word = word.without(MigratePfn::MIGRATE);
             cpages = cpages.saturating_sub(1);
             refused += 1;
@@ -140,7 +134,7 @@ pub(crate) fn unmap<P: Policy, S: Shape, M: MmOps>(
 /// 6.12: isolate and unmap what collect found, in one pass; the new `cpages`, counted anew.
 pub(crate) fn isolate_and_unmap<P: Policy, S: Shape, M: MmOps>(
     ops: &mut M,
-    context: &Context<M::Vma>,
+    known: Known,
     src: &mut [SrcPfn],
 ) -> usize {
     let rules = Rules::of::<P, S>();
@@ -167,7 +161,7 @@ pub(crate) fn isolate_and_unmap<P: Policy, S: Shape, M: MmOps>(
             // Isolation took one of its own; collect's is no longer needed.
             ops.put_page(page);
         }
-        if unmap_one(ops, rules, context, page, word.pin()) {
+        if unmap_one(ops, rules, known, page, word.pin()) {
             unmapped += 1;
             continue;
         }

@@ -7,8 +7,9 @@
 
 use migrate_pin_core::mapping::migrate_page;
 use migrate_pin_core::pin::{self, Acquire, Acquired, Fault, Grant, Invalidation};
+use migrate_pin_core::range::unmap_words;
 use migrate_pin_core::{
-    for_each_primitive, setup, Access, AsPosted, Device, DstPfn, Error, Hardened, HugePmd, Mapping,
+    for_each_primitive, setup, setup_range, Access, AsPosted, Device, DeviceMigration, DeviceRequest, DstPfn, Error, Hardened, HugePmd, Mapping,
     MigrateMode, Migration, MmOps, Moved, NoMemory, NotifyEvent, Owner, Pfn, PinRecord, PmdSpan,
     Policy, Pte, Range, RawMigration, Request, Revoked, Rules, Shape, SrcPfn, Unmapped, VmaFacts,
     Zone, V5_11, V6_12,
@@ -119,6 +120,63 @@ fn raw_drop<P: Policy, S: Shape>(raw: &mut Raw, src: &mut [SrcPfn], dst: &mut [D
     ));
     drop(Migration::<_, P, S, Moved>::from_raw(Extern, raw, src, dst));
 }
+
+fn range_setup<P: Policy>(request: DeviceRequest<'_>) -> Result<(), i32> {
+    let migration = setup_range::<P, _>(Extern, request).map_err(Error::errno)?;
+    migration.into_words();
+    Ok(())
+}
+
+fn range_pages<P: Policy>(
+    owner: Owner,
+    src: &mut [SrcPfn],
+    dst: &mut [DstPfn],
+) -> Result<(), i32> {
+    let migration = DeviceMigration::<_, P, Unmapped>::from_words(Extern, owner, src, dst);
+    match migration.map_err(Error::errno)?.pages() {
+        Ok(moved) => moved.into_words(),
+        // Dropped, which puts everything back.
+        Err(refused) => return Err(refused.error.errno()),
+    }
+    Ok(())
+}
+
+fn range_finalize<P: Policy>(
+    owner: Owner,
+    src: &mut [SrcPfn],
+    dst: &mut [DstPfn],
+) -> Result<(), i32> {
+    let migration = DeviceMigration::<_, P, Moved>::from_words(Extern, owner, src, dst);
+    migration.map_err(Error::errno)?.finalize();
+    Ok(())
+}
+
+macro_rules! range_entry_points {
+    ($module:ident, $policy:ty) => {
+        /// The entry points of a migration from device pfns, which is 6.12's.
+        pub mod $module {
+            use super::*;
+            #[export_name = concat!(stringify!($module), "_setup")]
+            fn setup(request: DeviceRequest<'_>) -> Result<(), i32> {
+                range_setup::<$policy>(request)
+            }
+            #[export_name = concat!(stringify!($module), "_unmap")]
+            fn unmap(owner: Owner, src: &mut [SrcPfn]) -> usize {
+                unmap_words::<$policy, _>(&mut Extern, owner, src)
+            }
+            #[export_name = concat!(stringify!($module), "_pages")]
+            fn pages(owner: Owner, src: &mut [SrcPfn], dst: &mut [DstPfn]) -> Result<(), i32> {
+                range_pages::<$policy>(owner, src, dst)
+            }
+            #[export_name = concat!(stringify!($module), "_finalize")]
+            fn finalize(owner: Owner, src: &mut [SrcPfn], dst: &mut [DstPfn]) -> Result<(), i32> {
+                range_finalize::<$policy>(owner, src, dst)
+            }
+        }
+    };
+}
+range_entry_points!(as_posted_6_12_range, AsPosted);
+range_entry_points!(hardened_6_12_range, Hardened);
 
 macro_rules! entry_points {
     ($module:ident, $policy:ty, $shape:ty) => {

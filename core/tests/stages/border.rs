@@ -260,15 +260,13 @@ fn destination_words() {
                 page(valid | locked | MigratePfn::MIGRATE),
                 WordError::SourceBits,
             ),
-            (
-                page(valid | locked | MigratePfn::WRITE),
-                WordError::SourceBits,
-            ),
             (locked.bits(), WordError::FlagsWithoutPage),
             (MigratePfn::UNPIN.bits(), WordError::FlagsWithoutPage),
         ];
         if !modern::<S>() {
             cases.push((page(valid), WordError::NotLocked));
+            let noted = page(valid | locked | MigratePfn::WRITE);
+            cases.push((noted, WordError::SourceBits));
         }
         for (raw, error) in cases {
             let expected = Error::Dst {
@@ -293,6 +291,17 @@ fn a_word_needs_no_locked_bit_in_6_12() {
         let mut migration = set_up::<P, V6_12>(&m, &mut src, &mut dst);
         migration.dst_mut()[0] = DstPfn::from_raw(p('N').0 << 6 | 1);
         assert!(migration.pages().unwrap().src()[0].migrating());
+        // `lib/test_hmm.c` keeps a note in WRITE.
+        let m = machine::<V6_12>();
+        m.with(|s| s.anon(0, 'A', W));
+        m.with(|s| s.alloc(p('N')));
+        let (mut src, mut dst) = ([NONE], [NO]);
+        let mut migration = set_up::<P, V6_12>(&m, &mut src, &mut dst);
+        let noted = DstPfn::from_raw(p('N').0 << 6 | 0b1001);
+        migration.dst_mut()[0] = noted;
+        let moved = migration.pages().unwrap();
+        assert!(moved.src()[0].migrating());
+        assert_eq!(moved.dst()[0], noted);
     }
     body::<Hardened>();
     body::<AsPosted>();

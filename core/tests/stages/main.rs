@@ -10,6 +10,7 @@ mod handover;
 mod isolate;
 mod mock;
 mod pin;
+mod range;
 mod typestate;
 mod wrappers;
 

@@ -610,7 +610,7 @@ fn show(call: &Call<Vma>) -> Option<String> {
         C::SplitHugePage { page, returned } | C::TrylockPage { page, returned }
         | C::IsolateLruPage { page, returned } | C::ShareAnonRmap { page, returned }
         | C::FreeSwapCache { page, returned } | C::CacheHolds { page, returned }
-        | C::ClaimDestination { page, returned } => format!("{n} {}{}", name(page), failed(returned)),
+        | C::ClaimDestination { page, returned } | C::GetPageUnlessZero { page, returned } => format!("{n} {}{}", name(page), failed(returned)),
         C::PteAlloc { addr, returned, .. } => format!("{n} {}{}", index(addr), failed(returned.is_ok())),
         C::PteLock { addr, returned, .. } => format!("{n} {}{}", index(addr), failed(returned)),
         C::PmdUnlock { addr, .. } | C::SplitHugePmd { addr, .. } | C::PteUnlock { addr, .. } => {
@@ -971,6 +971,18 @@ impl MmOps for Machine {
             assert!(state[page].count > state.floor(page), "get of a free page");
             state[page].count += 1;
         });
+    }
+
+    fn get_page_unless_zero(&mut self, page: Pfn) -> bool {
+        let fails = self.enter(P::GetPageUnlessZero);
+        self.with(|state| {
+            let free = state[page].count == state.floor(page);
+            if fails || free {
+                return false;
+            }
+            state[page].count += 1;
+            true
+        })
     }
 
     fn put_page(&mut self, page: Pfn) {

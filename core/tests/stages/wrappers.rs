@@ -69,6 +69,9 @@ fn drive<M: MmOps<Vma = Vma>>(mut ops: M) -> Vec<String> {
         ops.pte_get(VMA, at(0));
         ops.pte_get(VMA, at(1));
         ops.get_page(a);
+        ops.get_page_unless_zero(n);
+        ops.put_page(n);
+        ops.get_page_unless_zero(p('Z'));
         ops.trylock_page(a);
         ops.anon_exclusive(a);
         ops.share_anon_rmap(a);
@@ -197,6 +200,7 @@ fn primitives_have_names() {
             "share_anon_rmap",
             "try_to_unmap",
             "trylock_page",
+            "get_page_unless_zero",
             "page_ref_freeze",
             "isolate_lru_page",
             "mem_cgroup_charge",

@@ -1,0 +1,154 @@
+# shellcheck shell=bash
+# Boot, and what the output means.
+
+# Two ranges of memory that test_hmm takes for its devices' coherent memory.
+# shellcheck disable=SC2016 # $ is the kernel's
+readonly coherent='memmap=256M$0x40000000 memmap=256M$0x60000000 test_hmm.spm_addr_dev0=0x40000000 test_hmm.spm_addr_dev1=0x60000000'
+
+# boot NAME SUITES PARAMETERS...: the console goes to $build/NAME.log.
+boot() {
+  local log=$build/$1.log suites=$2
+  shift 2
+  say "booting: suites=$suites $*"
+  timeout "${BOOT_TIMEOUT:-600}" qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 3072 -nodefaults -nographic \
+    -no-reboot -serial "file:$log" -kernel "$bzimage" -initrd "$initramfs" \
+    -append "console=ttyS0 quiet panic=-1 hugepages=8 $coherent suites=$suites $*" </dev/null ||
+    { tail -n 20 "$log" >&2; die "the guest did not switch off by itself: $log"; }
+  sed -i 's/\r$//' "$log"
+  grep -q '^@init@ done' "$log" || { tail -n 20 "$log" >&2; die "the guest did not come to its end: $log"; }
+}
+
+# The lines of one suite.
+lines_of() { sed -n "s/^@$2@ //p" "$build/$1.log"; }
+
+tests=0
+failed=0
+# check NAME COMMAND...: one line of TAP.
+check() {
+  local name=$1
+  shift
+  tests=$((tests + 1))
+  if "$@"; then
+    echo "ok $tests - $name"
+  else
+    failed=$((failed + 1))
+    echo "not ok $tests - $name"
+  fi
+}
+
+# Each test of a run of hmm-tests as "NAME VERDICT", in its order.
+hmm_verdicts() {
+  lines_of "$1" "$2" | awk '
+    /^(not )?ok [0-9]+ / {
+      verdict = /# SKIP/ ? "skip" : $1 == "not" ? "fail" : "pass"
+      print $1 == "not" ? $4 : $3, verdict
+    }'
+}
+
+say_lines() { [ -z "$1" ] || printf '# %s\n' "${1//$'\n'/$'\n# '}"; }
+
+no_splat() {
+  local splats
+  splats=$(lines_of "$1" splat)
+  check "$1: the kernel complains of nothing" [ -z "$splats" ]
+  say_lines "$splats"
+}
+
+# The kernel's hmm-tests on its own code. With huge pages on, three tests of exclusive access, which do not migrate,
+# fail on each kind of device memory: what matters there is that `core` gives the same verdicts.
+stock_hmm_tests() {
+  local name verdict
+  while read -r name verdict; do
+    check "hmm-tests on stock C, no huge pages: $name" [ "$verdict" = pass ]
+  done < <(hmm_verdicts stock hmm-never)
+  check 'hmm-tests on stock C, no huge pages: all 58 ran' [ "$(hmm_verdicts stock hmm-never | wc -l)" -eq 58 ]
+  check 'hmm-tests on stock C, huge pages: all 58 ran' [ "$(hmm_verdicts stock hmm-always | wc -l)" -eq 58 ]
+}
+
+# The same tests with migrate_pin=on: the same verdicts, one by one.
+core_hmm_tests() {
+  local thp name verdict of_core
+  for thp in never always; do
+    while read -r name verdict; do
+      of_core=$(hmm_verdicts core "hmm-$thp" | awk -v name="$name" '$1 == name { print $2 }')
+      check "hmm-tests on core, huge pages $thp: $name: $verdict like stock C" [ "$of_core" = "$verdict" ]
+      [ "$of_core" = "$verdict" ] || say "on core: ${of_core:-it did not run}"
+    done < <(hmm_verdicts stock "hmm-$thp")
+  done
+}
+
+# calls BOOT WHOSE: how often each call went through the code of core, or the stock code.
+calls() { lines_of "$1" counters | awk -v whose="$2" '$1 == whose { print $2, $3 }'; }
+
+# Every call went through the code that the switch says, and no word was refused.
+counted() {
+  local call number
+  while read -r call number; do
+    case $call in
+      refused) check 'core refused no word of the drivers' [ "$number" -eq 0 ] ;;
+      # Only for a page that is taken for long-term use while it is in coherent memory.
+      *) check "migrate_pin=on: $call went through core" [ "$number" -gt 0 ] && say "$number times" ;;
+    esac
+  done < <(calls core core)
+  while read -r call number; do
+    check "migrate_pin=on: $call never went through the stock code" [ "$number" -eq 0 ]
+  done < <(calls core stock)
+  check 'migrate_pin=off: nothing went through core' [ -z "$(calls stock core | awk '$2 != 0')" ]
+  check 'migrate_pin=off: calls went through the stock code' [ -n "$(calls stock stock | awk '$2 != 0')" ]
+}
+
+# What can be told without booting.
+static_tests() {
+  local file found
+  found=$(for file in "$here"/tree/mm/migrate_pin/*; do
+    "$linux/scripts/checkpatch.pl" --root="$linux" --terse --no-summary --file "$file"
+  done | grep -E ': (ERROR|WARNING):' || true)
+  check 'checkpatch: the files have no error and no warning' [ -z "$found" ]
+  say_lines "$found"
+  found=$("$linux/scripts/checkpatch.pl" --root="$linux" --terse --no-summary --no-signoff "$here/tree/linux-6.12.patch" || true)
+  check 'checkpatch: the patch has no error and no warning' [ -z "$found" ]
+  say_lines "$found"
+  found=$(grep -E 'mm/migrate_pin|objtool' "$build/build.log" || true)
+  check 'the compilers and objtool say nothing of mm/migrate_pin' [ -z "$found" ]
+  say_lines "$found"
+  found=$(find "$build/mm/migrate_pin" -name '*.o' -exec "llvm-nm$LLVM" --undefined-only {} + |
+    grep -E ' (__)?migrate_(vma|device)_' || true)
+  check 'nothing refers to migrate_vma_* or migrate_device_* of the stock kernel' [ -z "$found" ]
+  say_lines "$found"
+  found=$("llvm-nm$LLVM" --undefined-only "$build/mm/migrate_pin/migrate_pin_kernel.o" | grep -E 'panic|core3fmt' || true)
+  check 'the Rust object refers to no panic and no formatter' [ -z "$found" ]
+  say_lines "$found"
+}
+
+# The self-tests, with their own verdicts.
+self_tests() {
+  local thp line name
+  for thp in never always; do
+    while read -r line; do
+      name=${line#*ok * }
+      check "self-test, huge pages $thp: $name" [ "${line%% *}" = ok ]
+      [ "${line%% *}" = ok ] || say_lines "$(lines_of pin "pin-$thp" | grep -B3 -F "$line" | grep '^#')"
+    done < <(lines_of pin "pin-$thp" | grep -E '^(not )?ok [0-9]')
+    check "self-tests, huge pages $thp: all of them ran" \
+      [ "1..$(lines_of pin "pin-$thp" | grep -cE '^(not )?ok [0-9]')" = \
+      "$(lines_of pin "pin-$thp" | grep '^1\.\.' || true)" ]
+  done
+}
+
+run_tests() {
+  static_tests
+  boot stock hmm
+  stock_hmm_tests
+  no_splat stock
+  boot core hmm migrate_pin=on
+  core_hmm_tests
+  counted
+  no_splat core
+  boot pin pin
+  self_tests
+  no_splat pin
+  echo "1..$tests"
+  say "$((tests - failed)) of $tests passed"
+  [ -z "$keep" ] || say "console: $build/*.log"
+  [ "$failed" -eq 0 ]
+}

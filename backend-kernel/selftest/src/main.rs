@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Self-tests of unmap-and-pin in a live kernel, from user space. Prints TAP.
+//!
+//! Each test runs in a child, which exits; then nothing may be left of it: no pin record, no device page in use, no
+//! page isolated; and when all of them ran a second time, no less memory is free than after the first.
+
+mod cases;
+mod device;
+mod memory;
+
+use device::Device;
+use std::{fs, thread, time::Duration};
+
+/// The number behind a name in a file of such lines.
+fn number_in(path: &str, name: &str) -> Result<u64, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let mut words = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .ok_or_else(|| format!("{path} has no {name}"))?
+        .split_whitespace();
+    let number = words.next().and_then(|word| word.parse().ok());
+    number.ok_or_else(|| format!("{path}: {name} is no number"))
+}
+
+/// Pages that are free, or in a CPU's cache of free pages, which may be large.
+fn free_pages() -> Result<u64, String> {
+    let path = "/proc/zoneinfo";
+    let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let mut free = 0;
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        if let (Some("nr_free_pages" | "count:"), Some(number)) = (words.next(), words.next()) {
+            free += number
+                .parse::<u64>()
+                .map_err(|_| format!("{path}: {line}"))?;
+        }
+    }
+    Ok(free)
+}
+
+/// What has to be as it was when all is quiet.
+fn leaks() -> Result<(), String> {
+    for number in 0..2 {
+        let device = Device::open(number).map_err(|error| format!("open: {error}"))?;
+        let stats = device.stats().map_err(|error| format!("stats: {error}"))?;
+        if stats.pins != 0 {
+            return Err(format!("{} pages are still pinned", stats.pins));
+        }
+        if stats.free != stats.all {
+            let used = stats.all - stats.free;
+            return Err(format!("{used} pages of device {number} are in use"));
+        }
+        if stats.mappings != 0 {
+            return Err(format!("{} mappings in a new mirror", stats.mappings));
+        }
+    }
+    for name in ["nr_isolated_anon ", "nr_isolated_file "] {
+        let isolated = number_in("/proc/vmstat", name)?;
+        if isolated != 0 {
+            return Err(format!("{name}{isolated}"));
+        }
+    }
+    Ok(())
+}
+
+/// Children are gone, but what they held may go a moment later.
+fn no_leak() -> Result<(), String> {
+    let mut found = Ok(());
+    for _ in 0..50 {
+        found = leaks();
+        if found.is_ok() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    found
+}
+
+fn run(case: cases::Case) -> Result<(), String> {
+    let passed = memory::in_child(|| match case() {
+        Ok(()) => true,
+        Err(error) => {
+            println!("# {error}");
+            false
+        }
+    });
+    no_leak()?;
+    match passed {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("it failed, or died".to_string()),
+        Err(error) => Err(format!("no child: {error}")),
+    }
+}
+
+fn main() {
+    // A line at a time, so that a child's come in their place.
+    println!("TAP version 13");
+    println!("1..{}", cases::ALL.len() + 1);
+    let mut failed = 0;
+    for (i, (name, case)) in cases::ALL.iter().enumerate() {
+        let result = run(*case);
+        match &result {
+            Ok(()) => println!("ok {} {name}", i + 1),
+            Err(error) => {
+                println!("# {error}");
+                println!("not ok {} {name}", i + 1);
+            }
+        }
+        failed += u32::from(result.is_err());
+    }
+    // Once more, now that what is made once is made. The cases use hundreds of megabytes in all.
+    let before = free_pages();
+    for (_, case) in cases::ALL {
+        failed += u32::from(run(*case).is_err());
+    }
+    let after = free_pages();
+    let kept = before.and_then(|before| Ok(before.saturating_sub(after?)));
+    let number = cases::ALL.len() + 1;
+    match kept {
+        Ok(kept) if kept < 512 => {
+            println!("# pages that are not back: {kept}");
+            println!("ok {number} free memory is back")
+        }
+        other => {
+            println!("# pages that are not back: {other:?}");
+            println!("not ok {number} free memory is back");
+            failed += 1;
+        }
+    }
+    std::process::exit(i32::from(failed > 0));
+}

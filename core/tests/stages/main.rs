@@ -70,6 +70,11 @@ pub(crate) fn modern<S: Shape>() -> bool {
     S::KIND == ShapeKind::V6_12
 }
 
+/// References on a device-private page that nobody accounts for are no reason to refuse it.
+pub(crate) fn looks_over<P: Policy, S: Shape>() -> bool {
+    hardened::<P>() || !modern::<S>()
+}
+
 /// The word of a page that was collected: VALID, MIGRATE and what `S` adds, and `flags`.
 pub(crate) fn word<S: Shape>(letter: char, flags: MigratePfn) -> SrcPfn {
     let locked = match modern::<S>() {

@@ -1,6 +1,6 @@
 //! `migrate_vma_check_page()`, `page_maybe_dma_pinned()`.
 
-use crate::{is_device_private, is_zone_device, v6_12, Table, BOTH, ZONES};
+use crate::{hardened, is_device_private, is_zone_device, v6_12, Table, BOTH, ZONES};
 use migrate_pin_core::check::{check_page, maybe_dma_pinned, CheckFacts};
 use migrate_pin_core::Rules;
 
@@ -45,7 +45,7 @@ const MAPCOUNTS: [u32; 13] = [
 
 /// The function in C's order. The kernel's counts are `int` and never meet the ends; here the sums are
 /// exact there too.
-fn oracle(modern: bool, facts: CheckFacts) -> bool {
+fn oracle(hardened: bool, modern: bool, facts: CheckFacts) -> bool {
     let mut extra: i64 = 1;
     // 6.12: int extra = 1 + (page == fault_page);
     if modern {
@@ -59,6 +59,10 @@ fn oracle(modern: bool, facts: CheckFacts) -> bool {
         // 5.11: return is_device_private_page(page);
         if !modern {
             return is_device_private(facts.zone);
+        }
+        // Hardened: on 6.12 as well.
+        if hardened && is_device_private(facts.zone) {
+            return true;
         }
         // 6.12: if (folio_is_zone_device(folio)) extra++;
         extra += 1;
@@ -93,7 +97,7 @@ fn pages() {
                                     };
                                     table.row(
                                         (rules, facts),
-                                        oracle(v6_12(rules), facts),
+                                        oracle(hardened(rules), v6_12(rules), facts),
                                         check_page(rules, facts),
                                     );
                                 }

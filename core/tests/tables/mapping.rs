@@ -1,6 +1,6 @@
 //! `expected_page_refs()`, `migrate_page_move_mapping()`, `folio_migrate_mapping()`.
 
-use crate::{v6_12, Table, BOTH};
+use crate::{hardened, v6_12, Table, BOTH};
 use migrate_pin_core::mapping::{decide_move, expected_count, Move, MoveFacts};
 use migrate_pin_core::{Mapping, Rules};
 
@@ -115,10 +115,12 @@ fn move_5_11(facts: MoveFacts) -> Move {
 
 /// 6.12, with the same two lines. `folio_migrate_mapping()` tests the count before anything else, for every
 /// page; no first patch of the series, so device-private pages are tested as well.
-fn move_6_12(facts: MoveFacts) -> Move {
+fn move_6_12(hardened: bool, facts: MoveFacts) -> Move {
     let expected = expected(true, facts);
+    // Hardened: as the series' first patch has it on 5.11.
+    let waiters = hardened && facts.device_private;
     // if (extra_count >= 0 && folio_ref_count(folio) != expected_count) return -EAGAIN;
-    if facts.extra_count >= 0 && i64::from(facts.count) != expected {
+    if !waiters && facts.extra_count >= 0 && i64::from(facts.count) != expected {
         return Move::Again;
     }
     // __folio_migrate_mapping(): if (!mapping) { ... return MIGRATEPAGE_SUCCESS; }
@@ -138,7 +140,7 @@ fn moves() {
     for rules in Rules::ALL {
         for facts in all_facts() {
             let expected = if v6_12(rules) {
-                move_6_12(facts)
+                move_6_12(hardened(rules), facts)
             } else {
                 move_5_11(facts)
             };

@@ -11,7 +11,7 @@ const F: bool = false;
 const T: bool = true;
 
 /// | rule | `AsPosted` 5.11, `AsPosted` 6.12, `Hardened` 5.11, `Hardened` 6.12 |
-const RULES: [Rule; 28] = [
+const RULES: [Rule; 30] = [
     // 5.11 or 6.12, whatever the policy.
     // 5.11 collect counts and leaves a page whose trylock failed to prepare; 6.12: folio_put(), mpfn = 0.
     (
@@ -129,6 +129,18 @@ const RULES: [Rule; 28] = [
         Rules::keeps_refused_unpins,
         [F, F, T, T],
     ),
+    // 6.12, lib/test_hmm.c: MIGRATE_PFN_WRITE in a destination word is the driver's own note.
+    (
+        "leaves_write_to_drivers",
+        Rules::leaves_write_to_drivers,
+        [F, T, F, T],
+    ),
+    // 5.11, migrate_vma_check_page(): "We always return true here"; 6.12 counts.
+    (
+        "ignores_device_waiters",
+        Rules::ignores_device_waiters,
+        [T, F, T, T],
+    ),
 ];
 
 #[test]
@@ -139,7 +151,7 @@ fn rules() {
             table.row((name, rules), expected, rule(rules));
         }
     }
-    table.done(28 * 4);
+    table.done(30 * 4);
 }
 
 fn kinds<P: Policy, S: Shape>() -> (PolicyKind, ShapeKind) {

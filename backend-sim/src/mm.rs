@@ -184,6 +184,8 @@ pub(crate) struct AddressSpace<S: Synchronisation> {
     pub(crate) memcg: MemcgId,
     /// `MMF_UNSTABLE`: the OOM reaper has been here.
     pub(crate) unstable: Plain,
+    /// `mm->tlb_flush_pending`: how many are zapping, and have not flushed yet.
+    pub(crate) flush_pending: Plain,
     /// `mm->has_pinned`: something was ever pinned for DMA.
     pub(crate) has_pinned: Plain,
     /// `write_protect_seq`: odd while a fork write-protects.
@@ -212,6 +214,7 @@ impl<S: Synchronisation> AddressSpace<S> {
             areas,
             memcg,
             unstable: Plain::new(0),
+            flush_pending: Plain::new(0),
             has_pinned: Plain::new(0),
             protect_seq: S::U32::new(0),
             alive: Plain::new(u32::from(!vmas.is_empty())),

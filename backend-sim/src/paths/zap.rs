@@ -288,16 +288,20 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
                 .windows
                 .push((mm, first, until, self.actor.0));
         }
+        // `tlb_gather_mmu()`.
+        space.flush_pending.add(1);
         let mut gather = Gather::new();
+        let mut cleared = false;
         let mut vpn = first;
         while vpn < until {
             let end = (Self::table_start(vpn) + TABLE_PAGES).min(until);
             match self.read_pmd(mm, vpn) {
-                Pmd::Table => self.zap_table(mm, vpn, end, &mut gather),
+                Pmd::Table => cleared |= self.zap_table(mm, vpn, end, &mut gather),
                 Pmd::Huge(..) | Pmd::HugeZero if end - vpn == TABLE_PAGES => {
                     if !self.zap_huge(mm, vpn, &mut gather) {
                         continue;
                     }
+                    cleared = true;
                 }
                 Pmd::Huge(..) | Pmd::HugeZero => {
                     self.split_pmd(mm, vpn);
@@ -311,12 +315,17 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         if notify {
             self.invalidate_end(mm, first, until, event, None);
         }
-        // `tlb_finish_mmu()`.
+        // `tlb_finish_mmu()`: if nothing that was present was cleared there is nothing to flush, unless somebody else who
+        // has cleared something has not flushed yet (`mm_tlb_flush_nested()`).
         let early = self.m.bug(Bug::FreeBeforeFlush);
         if early {
             self.release_gathered(&gather);
         }
-        self.flush_tlb(mm, first, until);
+        if cleared || space.flush_pending.get() > 1 {
+            self.flush_tlb(mm, first, until);
+        }
+        // Wraps: one less.
+        space.flush_pending.add(u32::MAX);
         if S::LEDGER {
             let mut books = self.m.ledger.lock();
             let mine = (mm, first, until, self.actor.0);
@@ -341,9 +350,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
     }
 
-    /// `zap_pte_range()`.
-    fn zap_table(&self, mm: MmId, first: usize, end: usize, gather: &mut Gather) {
-        let mut flush = false;
+    /// `zap_pte_range()`; was there anything that a TLB may hold?
+    fn zap_table(&self, mm: MmId, first: usize, end: usize, gather: &mut Gather) -> bool {
+        let (mut flush, mut cleared) = (false, false);
         self.lock_table(mm, first);
         for vpn in first..end {
             let entry = self.read_entry(mm, vpn);
@@ -352,6 +361,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
                 self.note_zapped(mm, vpn);
                 continue;
             }
+            cleared |= entry.present();
             match entry {
                 Entry::None => continue,
                 Entry::Page(..) => flush |= self.zap_present(mm, vpn, gather),
@@ -380,6 +390,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.flush_tlb(mm, first, end);
         }
         self.unlock_table(mm, first);
+        cleared
     }
 
     /// One present page; true if the TLB has to be flushed before the PTL is dropped.

@@ -113,6 +113,18 @@ pub(super) fn races() -> Vec<Race> {
         ),
         careful(
             race(
+                "dontneed-reads-stale",
+                "MADV_DONTNEED returns before a migration has flushed the TLB, and what was thrown away is read again",
+                &[
+                    &[TO_DEVICE],
+                    &[Step::Read(1), DONTNEED, Step::Read(1)],
+                ],
+                &[],
+            ),
+            Invariant::Data,
+        ),
+        careful(
+            race(
                 "huge-page-busy",
                 "two drivers split one huge page: the one that finds it locked keeps a reference for ever",
                 &[&SPLIT, &SPLIT],

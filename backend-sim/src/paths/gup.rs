@@ -10,6 +10,7 @@ use crate::ledger::Hold;
 use crate::paths::fault::Faulted;
 use crate::sync::{Atomic32, Synchronisation};
 use core::sync::atomic::Ordering;
+use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::{Pfn, GUP_PIN_COUNTING_BIAS};
 
 /// What is asked for.
@@ -43,10 +44,19 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     /// Take a reference in the way of the flags, unless the count is zero (`try_grab_compound_head()`). It is the head's
     /// of that moment: a split may make the page another's, or its own, before the reference is put.
     fn grab(&self, page: Pfn, flags: GupFlags) -> Option<Pfn> {
-        let head = self.head(page);
         let count = if flags.pin { GUP_PIN_COUNTING_BIAS } else { 1 };
-        self.get_many_unless_zero(head, count, Hold::Gup)
-            .then_some(head)
+        loop {
+            let head = self.head(page);
+            if !self.get_many_unless_zero(head, count, Hold::Gup) {
+                return None;
+            }
+            // `try_get_folio()` looks again whether the page is still of this folio: it may have been split meanwhile. 5.11
+            // does not.
+            if self.m.shape == ShapeKind::V5_11 || self.head(page) == head {
+                return Some(head);
+            }
+            self.ungrab(head, flags);
+        }
     }
 
     fn ungrab(&self, page: Pfn, flags: GupFlags) {

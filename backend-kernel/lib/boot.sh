@@ -135,6 +135,32 @@ self_tests() {
   done
 }
 
+# scenario FILE NAME: the lines of one scenario.
+scenario() { awk -v name="$2" '/^[^ ]/ { found = $0 == name } found' "$1"; }
+
+# The same scenarios on the simulated machine and in the kernel: the same lines.
+conformance() {
+  local sim=$build/conformance.sim kernel=$build/conformance.kernel bad=$build/conformance.bad name count=0
+  local program=$cache/cargo/release/migrate-pin-conformance-sim
+  "$program" >"$sim" || die 'the simulation fails'
+  lines_of conformance conformance | grep -v '^exit ' >"$kernel" || true
+  while read -r name; do
+    count=$((count + 1))
+    check "conformance: $name" cmp -s <(scenario "$sim" "$name") <(scenario "$kernel" "$name")
+    diff -U2 --label simulation --label kernel <(scenario "$sim" "$name") <(scenario "$kernel" "$name") |
+      sed 's/^/# /' || true
+  done < <(grep '^[^ ]' "$sim")
+  check "conformance: at least 40 scenarios, here $count" [ "$count" -ge 40 ]
+  check 'conformance: nothing else was printed by the kernel' cmp -s "$sim" "$kernel"
+  # A simulation that is wrong on purpose is told from the kernel.
+  "$program" ReleaseKeepsPin >"$bad" 2>/dev/null || true
+  check 'conformance: a perturbed simulation differs' [ -s "$bad" ]
+  check 'conformance: it differs where it was perturbed' differs "$bad" "$kernel" 'munmap while pinned'
+}
+
+# differs A B NAME: one scenario is not the same in both files.
+differs() { ! cmp -s <(scenario "$1" "$3") <(scenario "$2" "$3"); }
+
 run_tests() {
   static_tests
   boot stock hmm
@@ -147,6 +173,9 @@ run_tests() {
   boot pin pin
   self_tests
   no_splat pin
+  boot conformance conformance
+  conformance
+  no_splat conformance
   echo "1..$tests"
   say "$((tests - failed)) of $tests passed"
   [ -z "$keep" ] || say "console: $build/*.log"

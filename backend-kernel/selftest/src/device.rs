@@ -37,6 +37,8 @@ pub const TAMPER: u64 = 1;
 pub const SKIP: u64 = 2;
 pub const ORDER: u64 = 4;
 
+pub const PTE_NONE: u64 = 0;
+pub const PTE_ZERO: u64 = 1;
 pub const PTE_PAGE: u64 = 3;
 pub const PTE_DEVICE: u64 = 4;
 
@@ -50,6 +52,7 @@ pub struct PageInfo {
     pub locked: bool,
     pub pinned: bool,
     pub dirty: bool,
+    pub write: bool,
 }
 
 impl PageInfo {
@@ -63,6 +66,7 @@ impl PageInfo {
             locked: out[4] & 2 != 0,
             pinned: out[4] & 4 != 0,
             dirty: out[4] & 8 != 0,
+            write: out[5] & 0x100 != 0,
         }
     }
 }
@@ -136,6 +140,18 @@ impl Device {
             ..Test::default()
         };
         self.call(3, test).map(|out| out[1])
+    }
+
+    /// Add once, if the device has the page; what was there.
+    pub fn add_if_mapped(&self, addr: usize, value: u64) -> Option<u64> {
+        let test = Test {
+            addr: addr as u64,
+            value,
+            arg: 1,
+            npages: 1,
+            ..Test::default()
+        };
+        self.call(3, test).ok().map(|out| out[0])
     }
 
     /// What the device reads, if it has the page.

@@ -472,6 +472,8 @@ static int do_add(struct mirror *mirror, struct migrate_pin_test *test)
 			left--;
 			continue;
 		}
+		if (test->npages)
+			return -ENOENT;
 		if (signal_pending(current))
 			return -EINTR;
 		test->out[1]++;

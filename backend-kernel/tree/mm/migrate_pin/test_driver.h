@@ -25,7 +25,10 @@ struct migrate_pin_test {
 #define MIGRATE_PIN_TEST_ACQUIRE MIGRATE_PIN_TEST(1)
 /* addr, npages. out: pages that could not be given back. */
 #define MIGRATE_PIN_TEST_REVOKE MIGRATE_PIN_TEST(2)
-/* addr, value: to add, arg: how often. out: what was there last, acquires. */
+/*
+ * addr, value: to add, arg: how often, npages: fail rather than acquire. out:
+ * what was there last, acquires.
+ */
 #define MIGRATE_PIN_TEST_ADD MIGRATE_PIN_TEST(3)
 /* addr. out: what is there; -ENOENT if the device has no mapping. */
 #define MIGRATE_PIN_TEST_LOAD MIGRATE_PIN_TEST(4)

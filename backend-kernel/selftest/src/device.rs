@@ -211,6 +211,12 @@ impl Device {
         })
     }
 
+    /// Ticks in setup, pages and finalize, pages that moved, ticks in all.
+    pub fn speed(&self, addr: usize, npages: usize, what: u64) -> io::Result<[u64; 5]> {
+        let out = self.range(11, addr, npages, what)?;
+        Ok([out[0], out[1], out[2], out[3], out[4]])
+    }
+
     pub fn page(&self, addr: usize) -> io::Result<PageInfo> {
         self.range(9, addr, 1, 0).map(|out| PageInfo::of(&out))
     }

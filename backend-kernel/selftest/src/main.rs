@@ -7,6 +7,7 @@
 mod cases;
 mod device;
 mod memory;
+mod speed;
 mod world;
 
 use device::Device;
@@ -95,8 +96,10 @@ fn run(case: cases::Case) -> Result<(), String> {
 }
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("conformance") {
-        std::process::exit(i32::from(!world::conformance()));
+    match std::env::args().nth(1).as_deref() {
+        Some("conformance") => std::process::exit(i32::from(!world::conformance())),
+        Some("speed") => return speed::speed(),
+        _ => {}
     }
     // A line at a time, so that a child's come in their place.
     println!("TAP version 13");

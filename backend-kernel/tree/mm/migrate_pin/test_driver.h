@@ -48,6 +48,12 @@ struct migrate_pin_test {
 /* arg: a pfn. out: as for PAGE, of that page; the first is 0. */
 #define MIGRATE_PIN_TEST_PFN MIGRATE_PIN_TEST(10)
 
+/*
+ * addr, npages, arg: MIGRATE_PIN_TEST_SPEED_*. out: ticks of the timestamp
+ * counter in setup, pages, finalize; pages that moved; ticks in all.
+ */
+#define MIGRATE_PIN_TEST_SPEED MIGRATE_PIN_TEST(11)
+
 /* Words of dst: a device page of the driver's, or a new system page. */
 #define MIGRATE_PIN_TEST_RAW_DEVICE (1ULL << 62 | 1)
 #define MIGRATE_PIN_TEST_RAW_SYSTEM (1ULL << 62 | 2)
@@ -57,6 +63,13 @@ struct migrate_pin_test {
 #define MIGRATE_PIN_TEST_RAW_SKIP 2
 /* Pages before setup, and finalize twice. */
 #define MIGRATE_PIN_TEST_RAW_ORDER 4
+
+/* The stock calls, with copies; on core if it has taken their place. */
+#define MIGRATE_PIN_TEST_SPEED_MIGRATE 0
+/* migrate_pin_acquire(). */
+#define MIGRATE_PIN_TEST_SPEED_PIN 1
+/* make_device_exclusive_range(), and the device's page table. */
+#define MIGRATE_PIN_TEST_SPEED_EXCLUSIVE 2
 
 #define MIGRATE_PIN_TEST_FAIL_ALLOC 0
 #define MIGRATE_PIN_TEST_FAIL_MAP 1

@@ -26,12 +26,19 @@ build_selftest() {
   sync_file "$cache/cargo/$target/release/migrate-pin-selftest" "$image_root/bin/selftest"
 }
 
+# The simulated machine that the kernel is compared with, for this one.
+build_simulation() {
+  CARGO_TARGET_DIR=$cache/cargo RUSTC=rustc cargo build --quiet --release --locked \
+    --manifest-path "$here/conformance-sim/Cargo.toml" || die 'the simulation does not build'
+}
+
 build_image() {
   local busybox
   busybox=$(busybox_static)
   mkdir -p "$image_root"/{bin,dev,proc,sys,tmp}
   build_hmm_tests
   build_selftest
+  build_simulation
   sync_file "$busybox" "$image_root/bin/busybox"
   sync_file "$here/guest/init" "$image_root/init"
   # The console before devtmpfs is mounted.

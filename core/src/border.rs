@@ -39,6 +39,7 @@ use crate::policy::Rules;
 /// # Errors
 /// The first that holds of [`Error::HugetlbVma`], [`Error::SpecialVma`], [`Error::DaxVma`],
 /// [`Error::ReversedRange`], [`Error::Unaligned`], [`Error::EmptyRange`], [`Error::OutsideVma`].
+#[inline]
 pub fn check_range(rules: Rules, vma: VmaFacts, asked: Range) -> Result<Range, Error> {
     if vma.flags.contains(VmaFlags::HUGETLB) {
         return Err(Error::HugetlbVma);

@@ -134,6 +134,7 @@ pub enum Entry {
 
 /// `migrate_vma_collect_pmd()`, the tests that choose an entry, in their order.
 #[must_use]
+#[inline]
 pub fn decide_entry(
     rules: Rules,
     anonymous: bool,

@@ -60,6 +60,7 @@ pub const fn expected_count(rules: Rules, facts: MoveFacts) -> i64 {
 /// Device-private pages may have references of waiters, which are
 /// [ignored](Rules::ignores_device_waiters); a negative `extra_count` ignores them for any page that is in no cache.
 #[must_use]
+#[inline]
 pub const fn decide_move(rules: Rules, facts: MoveFacts) -> Move {
     let expected = expected_count(rules, facts);
     let tolerant = facts.extra_count < 0;

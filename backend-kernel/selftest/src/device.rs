@@ -37,6 +37,8 @@ pub const TAMPER: u64 = 1;
 pub const SKIP: u64 = 2;
 pub const ORDER: u64 = 4;
 
+pub const PTE_NONE: u64 = 0;
+pub const PTE_ZERO: u64 = 1;
 pub const PTE_PAGE: u64 = 3;
 pub const PTE_DEVICE: u64 = 4;
 
@@ -50,6 +52,7 @@ pub struct PageInfo {
     pub locked: bool,
     pub pinned: bool,
     pub dirty: bool,
+    pub write: bool,
 }
 
 impl PageInfo {
@@ -63,6 +66,7 @@ impl PageInfo {
             locked: out[4] & 2 != 0,
             pinned: out[4] & 4 != 0,
             dirty: out[4] & 8 != 0,
+            write: out[5] & 0x100 != 0,
         }
     }
 }
@@ -138,6 +142,18 @@ impl Device {
         self.call(3, test).map(|out| out[1])
     }
 
+    /// Add once, if the device has the page; what was there.
+    pub fn add_if_mapped(&self, addr: usize, value: u64) -> Option<u64> {
+        let test = Test {
+            addr: addr as u64,
+            value,
+            arg: 1,
+            npages: 1,
+            ..Test::default()
+        };
+        self.call(3, test).ok().map(|out| out[0])
+    }
+
     /// What the device reads, if it has the page.
     pub fn load(&self, addr: usize) -> Option<u64> {
         self.range(4, addr, 1, 0).ok().map(|out| out[0])
@@ -193,6 +209,12 @@ impl Device {
             faults: out[3],
             pins: out[5],
         })
+    }
+
+    /// Ticks in setup, pages and finalize, pages that moved, ticks in all.
+    pub fn speed(&self, addr: usize, npages: usize, what: u64) -> io::Result<[u64; 5]> {
+        let out = self.range(11, addr, npages, what)?;
+        Ok([out[0], out[1], out[2], out[3], out[4]])
     }
 
     pub fn page(&self, addr: usize) -> io::Result<PageInfo> {

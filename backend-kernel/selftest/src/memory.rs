@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Memory of this process, and its children.
 
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{io, ptr};
 
@@ -90,6 +91,15 @@ impl Memory {
         check(unsafe { libc::mprotect(self.addr as _, self.npages * PAGE, prot) } != 0)
     }
 
+    /// A part of it, for one operation; it stays this one's.
+    pub fn part(&self, first: usize, npages: usize) -> std::mem::ManuallyDrop<Self> {
+        assert!(first + npages <= self.npages);
+        std::mem::ManuallyDrop::new(Self {
+            addr: self.at(first),
+            npages,
+        })
+    }
+
     /// Unmap some pages at the start.
     pub fn unmap_first(mut self, npages: usize) -> io::Result<Self> {
         // SAFETY: it is not used any more.
@@ -116,6 +126,56 @@ impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: it is ours, and nobody uses it any more.
         unsafe { libc::munmap(self.addr as _, self.npages * PAGE) };
+    }
+}
+
+/// A child that does what it is told through a pipe, as long as this lives.
+pub struct Server {
+    pid: i32,
+    to: io::PipeWriter,
+    from: io::PipeReader,
+}
+
+impl Server {
+    /// Fork it. `serve` turns what it is asked into an answer.
+    pub fn fork(serve: impl Fn([u64; 2]) -> u64) -> io::Result<Self> {
+        let (mut child_from, to) = io::pipe()?;
+        let (from, mut child_to) = io::pipe()?;
+        // SAFETY: only one thread runs where this is called.
+        let pid = unsafe { libc::fork() };
+        check(pid < 0)?;
+        if pid == 0 {
+            drop((to, from));
+            let mut asked = [0; 16];
+            while child_from.read_exact(&mut asked).is_ok() {
+                let word = |i: usize| u64::from_ne_bytes(asked[i..i + 8].try_into().unwrap());
+                let answer = serve([word(0), word(8)]).to_ne_bytes();
+                if child_to.write_all(&answer).is_err() {
+                    break;
+                }
+            }
+            // SAFETY: the child ends here.
+            unsafe { libc::_exit(0) };
+        }
+        Ok(Self { pid, to, from })
+    }
+
+    pub fn ask(&mut self, what: [u64; 2]) -> io::Result<u64> {
+        self.to.write_all(&what[0].to_ne_bytes())?;
+        self.to.write_all(&what[1].to_ne_bytes())?;
+        let mut answer = [0; 8];
+        self.from.read_exact(&mut answer)?;
+        Ok(u64::from_ne_bytes(answer))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SAFETY: it is our child, which has nothing to lose.
+        unsafe {
+            libc::kill(self.pid, libc::SIGKILL);
+            libc::waitpid(self.pid, ptr::null_mut(), 0);
+        }
     }
 }
 

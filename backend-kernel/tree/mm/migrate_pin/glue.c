@@ -396,15 +396,8 @@ unsigned long migrate_pin_glue_page_to_pfn(struct page *page)
 /* There is a struct page that was initialised: online, or a device's. */
 bool migrate_pin_glue_page_exists(unsigned long pfn)
 {
-	struct dev_pagemap *pgmap;
-
-	if (pfn_to_online_page(pfn))
-		return true;
-	if (!pfn_valid(pfn))
-		return false;
-	pgmap = get_dev_pagemap(pfn, NULL);
-	put_dev_pagemap(pgmap);
-	return pgmap;
+	return pfn_to_online_page(pfn) ||
+	       (pfn_valid(pfn) && is_zone_device_page(pfn_to_page(pfn)));
 }
 
 struct migrate_pin_pair migrate_pin_glue_page_zone(unsigned long pfn)

@@ -13,9 +13,11 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/timex.h>
 #include <linux/uaccess.h>
 #include <linux/xarray.h>
 #include "hook.h"
@@ -472,6 +474,8 @@ static int do_add(struct mirror *mirror, struct migrate_pin_test *test)
 			left--;
 			continue;
 		}
+		if (test->npages)
+			return -ENOENT;
 		if (signal_pending(current))
 			return -EINTR;
 		test->out[1]++;
@@ -733,6 +737,122 @@ static int do_pfn(struct mirror *mirror, struct migrate_pin_test *test)
 	return 0;
 }
 
+/* Instructions, where the emulated counter counts them. */
+static u64 ticks(void)
+{
+	return get_cycles();
+}
+
+static int speed_migrate(struct mirror *mirror, struct migrate_pin_test *test,
+		struct job *job)
+{
+	struct migrate_vma args = {
+		.vma = job->vma,
+		.src = job->src,
+		.dst = job->dst,
+		.start = test->addr,
+		.end = test->addr + (job->npages << PAGE_SHIFT),
+		.pgmap_owner = (void *)mirror->handle.owner,
+		.flags = MIGRATE_VMA_SELECT_SYSTEM,
+	};
+	u64 begin = ticks(), start = begin;
+	unsigned long i;
+	int ret;
+
+	ret = migrate_vma_setup(&args);
+	test->out[0] = ticks() - start;
+	if (ret)
+		return ret;
+	for (i = 0; i < job->npages; i++)
+		if (job->src[i] & MIGRATE_PFN_MIGRATE)
+			job->dst[i] = copy_to_device(mirror, job->src[i]);
+	start = ticks();
+	migrate_vma_pages(&args);
+	test->out[1] = ticks() - start;
+	for (i = 0; i < job->npages; i++)
+		if (job->src[i] & MIGRATE_PFN_MIGRATE)
+			test->out[3]++;
+	start = ticks();
+	migrate_vma_finalize(&args);
+	test->out[2] = ticks() - start;
+	test->out[4] = ticks() - begin;
+	return 0;
+}
+
+static int speed_pin(struct mirror *mirror, struct migrate_pin_test *test,
+		struct job *job)
+{
+	struct migrate_pin_acquire args = {
+		.vma = job->vma,
+		.src = job->src,
+		.dst = job->dst,
+		.npages = job->npages,
+		.start = test->addr,
+		.end = test->addr + (job->npages << PAGE_SHIFT),
+		.write = 1,
+	};
+	u64 start = ticks();
+	int ret = migrate_pin_acquire(&mirror->handle, &args);
+
+	test->out[4] = ticks() - start;
+	test->out[3] = args.granted;
+	return ret;
+}
+
+/* What a driver does without unmap and pin: as in lib/test_hmm.c. */
+static int speed_exclusive(struct mirror *mirror, struct migrate_pin_test *test,
+		struct job *job)
+{
+	struct page **pages = (struct page **)job->src;
+	unsigned long i, pfn;
+	u64 start = ticks();
+	int ret;
+
+	ret = make_device_exclusive_range(mirror->mm, test->addr,
+					  test->addr + (job->npages << PAGE_SHIFT),
+					  pages, mirror);
+	if (ret < 0)
+		return ret;
+	for (i = 0; i < job->npages; i++) {
+		if (!pages[i])
+			continue;
+		pfn = page_to_pfn(pages[i]);
+		lock(&mirror->handle);
+		if (map(&mirror->handle, test->addr + (i << PAGE_SHIFT), pfn,
+			true))
+			test->out[3]++;
+		unlock(&mirror->handle);
+		unlock_page(pages[i]);
+		put_page(pages[i]);
+	}
+	test->out[4] = ticks() - start;
+	return 0;
+}
+
+static int do_speed(struct mirror *mirror, struct migrate_pin_test *test)
+{
+	struct job job;
+	int ret = job_begin(&job, mirror, test);
+
+	if (ret)
+		return ret;
+	switch (test->arg) {
+	case MIGRATE_PIN_TEST_SPEED_MIGRATE:
+		ret = speed_migrate(mirror, test, &job);
+		break;
+	case MIGRATE_PIN_TEST_SPEED_PIN:
+		ret = speed_pin(mirror, test, &job);
+		break;
+	case MIGRATE_PIN_TEST_SPEED_EXCLUSIVE:
+		ret = speed_exclusive(mirror, test, &job);
+		break;
+	default:
+		ret = -EINVAL;
+	}
+	job_end(&job, mirror);
+	return ret;
+}
+
 static long driver_ioctl(struct file *file, unsigned int command,
 		unsigned long arg)
 {
@@ -775,6 +895,9 @@ static long driver_ioctl(struct file *file, unsigned int command,
 		break;
 	case MIGRATE_PIN_TEST_PFN:
 		ret = do_pfn(mirror, &test);
+		break;
+	case MIGRATE_PIN_TEST_SPEED:
+		ret = do_speed(mirror, &test);
 		break;
 	default:
 		return -ENOTTY;

@@ -25,7 +25,10 @@ struct migrate_pin_test {
 #define MIGRATE_PIN_TEST_ACQUIRE MIGRATE_PIN_TEST(1)
 /* addr, npages. out: pages that could not be given back. */
 #define MIGRATE_PIN_TEST_REVOKE MIGRATE_PIN_TEST(2)
-/* addr, value: to add, arg: how often. out: what was there last, acquires. */
+/*
+ * addr, value: to add, arg: how often, npages: fail rather than acquire. out:
+ * what was there last, acquires.
+ */
 #define MIGRATE_PIN_TEST_ADD MIGRATE_PIN_TEST(3)
 /* addr. out: what is there; -ENOENT if the device has no mapping. */
 #define MIGRATE_PIN_TEST_LOAD MIGRATE_PIN_TEST(4)
@@ -45,6 +48,12 @@ struct migrate_pin_test {
 /* arg: a pfn. out: as for PAGE, of that page; the first is 0. */
 #define MIGRATE_PIN_TEST_PFN MIGRATE_PIN_TEST(10)
 
+/*
+ * addr, npages, arg: MIGRATE_PIN_TEST_SPEED_*. out: ticks of the timestamp
+ * counter in setup, pages, finalize; pages that moved; ticks in all.
+ */
+#define MIGRATE_PIN_TEST_SPEED MIGRATE_PIN_TEST(11)
+
 /* Words of dst: a device page of the driver's, or a new system page. */
 #define MIGRATE_PIN_TEST_RAW_DEVICE (1ULL << 62 | 1)
 #define MIGRATE_PIN_TEST_RAW_SYSTEM (1ULL << 62 | 2)
@@ -54,6 +63,13 @@ struct migrate_pin_test {
 #define MIGRATE_PIN_TEST_RAW_SKIP 2
 /* Pages before setup, and finalize twice. */
 #define MIGRATE_PIN_TEST_RAW_ORDER 4
+
+/* The stock calls, with copies; on core if it has taken their place. */
+#define MIGRATE_PIN_TEST_SPEED_MIGRATE 0
+/* migrate_pin_acquire(). */
+#define MIGRATE_PIN_TEST_SPEED_PIN 1
+/* make_device_exclusive_range(), and the device's page table. */
+#define MIGRATE_PIN_TEST_SPEED_EXCLUSIVE 2
 
 #define MIGRATE_PIN_TEST_FAIL_ALLOC 0
 #define MIGRATE_PIN_TEST_FAIL_MAP 1

@@ -7,7 +7,14 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A race that `AsPosted` breaks with no preemption at all, and a cheap one.
-const BROKEN_AS_POSTED: &str = "collect-dirty-bit-at-once";
+const BROKEN_AS_POSTED: &str = "writeback-to-device";
+
+/// A sequential scenario that it breaks.
+const BROKEN_STEP_BY_STEP: &str = "pages-pin-of-file";
+
+/// Generated races that the driver as posted breaks, a family, and what hides all else in it.
+const FAMILY: &str = "pairs-posted-driver-acquired";
+const HIDES: &str = "a pair outlives its device page";
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_migrate-pin"));
@@ -55,10 +62,10 @@ fn nothing_broken_is_0_and_what_posted_breaks_is_printed() {
         "under hardened:",
         "under as-posted:",
         "verdict",
-        "breaks DATA",
-        "ledger ",
+        "breaks PIN",
+        "nothing will release it",
         "actor 0 step 0: ",
-        "shrink_page_list",
+        "page_ref_add",
     ] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
@@ -113,6 +120,7 @@ fn wrong_usage_is_2_and_says_what_was_expected() {
             "expected one that `migrate-pin list` prints",
         ),
         (&["check", "--break", "no-such"], "pin-adds-twice"),
+        (&["check", "--known", " "], "expected what a violation says"),
         (&["check", "--replay", "/no/such"], "expected a file that"),
         (
             &[
@@ -181,7 +189,7 @@ fn json_lines_have_every_field() {
     let output = run(&[
         "check",
         "--scenario",
-        "collect-dirty-bit",
+        BROKEN_STEP_BY_STEP,
         "--scenario",
         BROKEN_AS_POSTED,
         "--format",
@@ -195,6 +203,7 @@ fn json_lines_have_every_field() {
             "schema",
             "policy",
             "scenario",
+            "family",
             "engine",
             "actors",
             "pages",
@@ -220,10 +229,131 @@ fn json_lines_have_every_field() {
     assert_eq!(broken.len(), 2);
     for row in broken {
         let violation = &row["violations"][0];
-        assert_eq!(violation["invariant"], "DATA");
+        assert_eq!(violation["invariant"], "PIN");
         assert!(violation["message"].is_string());
         assert!(!violation["trace"].as_array().unwrap().is_empty());
     }
+}
+
+/// The cells of the row that begins with `name`, and its verdict.
+fn cells<'t>(text: &'t str, name: &str) -> (Vec<&'t str>, String) {
+    let row = |line: &&str| line.split_whitespace().next() == Some(name);
+    let line = text.lines().find(row);
+    let cells: Vec<_> = line
+        .unwrap_or_else(|| panic!("no row {name} in {text}"))
+        .split_whitespace()
+        .collect();
+    let verdict = cells[9..].join(" ");
+    (cells, verdict)
+}
+
+/// Without `--scenario` the table has a row a family, and findings an example of each way to break. One execution of each
+/// race is enough to see it.
+#[test]
+fn a_family_is_a_row_and_what_breaks_alike_is_told_once() {
+    let output = run(&["check", "--executions", "1", "--bound", "0"]);
+    let text = out(&output);
+    let (hardened, as_posted) = text.split_once("under as-posted:").unwrap();
+    let (cells_ok, _) = cells(hardened, "pairs-written");
+    let all: usize = {
+        let listed = run(&["list", "--scenario", "pairs-written"]);
+        out(&listed).lines().count()
+    };
+    assert!(all > 100);
+    assert_eq!(cells_ok[1..4], ["exhaustive", "2", "1"]);
+    let executions: usize = cells_ok[5].parse().unwrap();
+    assert_eq!(executions, all, "one each");
+    let (_, verdict) = cells(as_posted, FAMILY);
+    assert!(
+        verdict.contains(" of ") && verdict.contains("break PAIR"),
+        "{verdict}"
+    );
+    assert!(
+        !text.contains("\npairs-written-acquire-vs-read "),
+        "a row of a race"
+    );
+    let told = text.matches(&format!("PAIR: {HIDES}: in ")).count();
+    assert_eq!(told, 1, "{text}");
+    for part in [
+        "; the smallest:",
+        "  another: migrate-pin check --scenario pairs-posted-driver-",
+        "  every operation: migrate-pin check --scenario ",
+        &format!("  --known {HIDES:?}"),
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    let lines = text.lines().count();
+    assert!(lines < 3000, "{lines} lines are too many to read");
+}
+
+#[test]
+fn a_family_that_is_asked_for_is_a_row_a_race() {
+    let arguments = ["check", "--policy", "as-posted", "--scenario", FAMILY];
+    let quick = ["--executions", "1", "--bound", "0"];
+    let output = run(&[&arguments[..], &quick[..]].concat());
+    let text = out(&output);
+    let name = format!("{FAMILY}-drain-vs-drain");
+    let (_, verdict) = cells(&text, &name);
+    assert_eq!(verdict, "breaks PAIR");
+    // Not those of "pairs-posted-driver-acquired-to-read".
+    let other = format!("{FAMILY}-to-read-drain-vs-drain");
+    assert!(!text.contains(&other), "{text}");
+    let output = run(&[&arguments[..], &quick[..], &["--format", "jsonl"][..]].concat());
+    let rows = rows(&output);
+    let listed = run(&["list", "--scenario", FAMILY]);
+    assert_eq!(rows.len(), out(&listed).lines().count());
+    assert!(rows.iter().all(|row| row["family"] == FAMILY));
+}
+
+#[test]
+fn families_are_listed_in_one_line_each() {
+    let text = out(&run(&["list"]));
+    assert!(text.lines().count() < 500, "{text}");
+    let family = text.lines().find(|line| line.starts_with("pairs-written "));
+    let family = family.unwrap();
+    let races = out(&run(&["list", "--scenario", "pairs-written"]));
+    let count = format!("{} races of 2 actors", races.lines().count());
+    assert!(family.ends_with(&count), "{family}: {count}");
+    assert!(races.lines().all(|line| line.starts_with("pairs-written-")));
+}
+
+#[test]
+fn what_is_known_hides_nothing_else() {
+    let race = format!("{FAMILY}-acquire-vs-munmap");
+    let with = |known: &[&str]| {
+        let race = ["check", "--policy", "as-posted", "--scenario", &race];
+        let output = run(&[&race[..], &["--format", "jsonl"][..], known].concat());
+        assert_eq!(status(&output), 0, "{}", err(&output));
+        rows(&output).remove(0)
+    };
+    let first = with(&[]);
+    assert_eq!(first["says"], "breaks PAIR");
+    // With the invariant before it, as it is printed, or without.
+    let what = format!("PAIR: {HIDES}");
+    let next = with(&["--known", &what]);
+    assert_eq!(next, {
+        let mut same = with(&["--known", HIDES]);
+        same["seconds"] = next["seconds"].clone();
+        same
+    });
+    assert_ne!(next["says"], "breaks PAIR");
+    assert_eq!(next["verdict"], "broken", "{next}");
+    // What a race says must break may be just what is known.
+    let output = run(&[
+        "check",
+        "--policy",
+        "as-posted",
+        "--scenario",
+        BROKEN_AS_POSTED,
+        "--known",
+        "a page is pinned and nothing will release it",
+        "--known",
+        "a page is left pinned, and nobody will release it",
+        "--bound",
+        "0",
+    ]);
+    assert_eq!(status(&output), 0, "{}", out(&output));
+    assert_eq!(cells(&out(&output), BROKEN_AS_POSTED).1, "ok");
 }
 
 #[test]
@@ -233,6 +363,8 @@ fn threads_change_nothing_but_times() {
             "check",
             "--scenario",
             "dirty",
+            "--scenario",
+            BROKEN_AS_POSTED,
             "--scenario",
             "acquire-write",
             "--format",

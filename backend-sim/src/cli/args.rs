@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::Kind;
-use migrate_pin_sim::Bug;
+use migrate_pin_sim::{Bug, Invariant};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -82,8 +82,12 @@ pub(crate) struct CheckOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
     /// Repeat the schedule in this file to the step, and print it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "policy", "engine", "bound", "executions", "seed", "save", "bug", "jobs", "format"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "policy", "engine", "bound", "executions", "seed", "save", "known", "bug", "jobs", "format"])]
     pub(crate) replay: Option<PathBuf>,
+    /// What is known to break in races, in the words of a violation: an execution in which nothing else breaks is not a
+    /// violation, so that what it hides is found; may be given more than once.
+    #[arg(long, value_name = "TEXT", value_parser = known)]
+    pub(crate) known: Vec<String>,
     /// Break the machine, to see the checker notice; `migrate-pin list --bugs` names the bugs.
     #[arg(long = "break", id = "bug", value_name = "BUG", value_parser = PossibleValuesParser::new(Bug::ALL.iter().map(|bug| bug.name())), hide_possible_values = true)]
     pub(crate) bug: Option<String>,
@@ -96,6 +100,22 @@ fn number<const FROM: u64, const TO: u64>(text: &str) -> Result<u64, String> {
     match (FROM..=TO).contains(&number) {
         true => Ok(number),
         false => Err(expected()),
+    }
+}
+
+/// What a violation says, with or without the invariant before it.
+fn known(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let what = match text.split_once(": ") {
+        Some((name, what)) if Invariant::ALL.iter().any(|one| one.name() == name) => what,
+        _ => text,
+    };
+    match what {
+        "" => Err(
+            "expected what a violation says, such as \"a pair outlives its device page\""
+                .to_owned(),
+        ),
+        what => Ok(what.to_owned()),
     }
 }
 

@@ -1,16 +1,19 @@
 //! Explore, and print what came.
 
 use crate::cli::args::{CheckOptions, Format};
+use crate::cli::defects::{defects, Defect, Group};
 use crate::cli::output::Output;
-use crate::cli::plan::{jobs, Job};
-use crate::cli::row::{End, Row};
-use crate::cli::select::selected;
+use crate::cli::plan::{command, jobs, Job};
+use crate::cli::row::{tell, End, Finding, Row};
+use crate::cli::select::{selected, Subject};
+use crate::cli::table::Style;
 use crate::cli::work::{self, Keep, State};
 use crate::cli::{
-    interrupt, jsonl, progress, record, replay, table, usage, FAILED, FINE, INCOMPLETE,
+    family, interrupt, jsonl, progress, record, replay, table, usage, FAILED, FINE, INCOMPLETE,
 };
 use migrate_pin_core::PolicyKind;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
@@ -18,13 +21,23 @@ use std::sync::Arc;
 struct Report<'o> {
     options: &'o CheckOptions,
     jobs: Arc<Vec<Job>>,
+    /// Which of the jobs make a row of the table together.
+    rows: Vec<Range<usize>>,
     width: usize,
     out: Output,
-    /// Rows that are printed: the first of `jobs`.
+    /// How many of `rows` are printed.
     printed: usize,
     policy: Option<PolicyKind>,
-    /// Where each row's findings were saved.
+    /// Where each job's findings were saved.
     saved: Vec<Vec<Option<String>>>,
+}
+
+/// A finding, and whose it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<'r> {
+    pub(crate) job: &'r Job,
+    pub(crate) finding: &'r Finding,
+    pub(crate) saved: Option<&'r str>,
 }
 
 /// Do what `options` ask for.
@@ -54,33 +67,35 @@ pub(crate) fn run(options: &CheckOptions) -> io::Result<u8> {
     let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = options.jobs.map_or_else(cpus, |jobs| jobs as usize);
     let bar = progress::bar(jobs.len());
+    let apart = apart(options);
+    let rows = family::rows(&jobs, apart);
+    let names = rows.iter().map(|row| family::name(&jobs[row.start], apart));
     let mut report = Report {
         options,
-        width: jobs
-            .iter()
-            .map(|job| job.subject.name().len())
-            .max()
-            .unwrap_or(0),
+        width: names.map(str::len).max().unwrap_or(0),
+        rows,
         jobs: jobs.clone(),
         out: Output::new(),
         printed: 0,
         policy: None,
-        saved: Vec::new(),
+        saved: vec![Vec::new(); jobs.len()],
     };
     let mut states = work::run(&jobs, threads, keep(options), &stop, |states| {
-        let ended = states
-            .iter()
-            .filter(|state| matches!(state, State::Done(_)))
-            .count();
-        bar.set_position(ended as u64);
-        if let Some(job) = states
-            .iter()
-            .position(|state| matches!(state, State::Running))
-        {
-            bar.set_message(jobs[job].subject.name().to_owned());
+        if !bar.is_hidden() {
+            let ended = states
+                .iter()
+                .filter(|state| matches!(state, State::Done(_)));
+            bar.set_position(ended.count() as u64);
+            let mut running = states
+                .iter()
+                .zip(jobs.iter())
+                .filter(|(state, _)| matches!(state, State::Running));
+            if let Some((_, job)) = running.next() {
+                bar.set_message(job.subject.name().to_owned());
+            }
         }
-        match matches!(states.get(report.printed), Some(State::Done(_))) {
-            true => bar.suspend(|| report.rows(states)),
+        match report.next(states, true).is_some() {
+            true => bar.suspend(|| report.rows(states, true)),
             false => Ok(()),
         }
     })?;
@@ -88,50 +103,91 @@ pub(crate) fn run(options: &CheckOptions) -> io::Result<u8> {
     report.finish(&mut states)
 }
 
-/// Whose interleavings are wanted.
+/// Is each race a row and a finding of its own? Those who asked for it by name, and programs, want all of it.
+fn apart(options: &CheckOptions) -> bool {
+    !options.select.scenario.is_empty() || options.format == Format::Jsonl
+}
+
+/// Whose interleavings are wanted: where races are told together, the example is repeated later.
 fn keep(options: &CheckOptions) -> Keep {
-    let chosen = !options.select.scenario.is_empty() || options.format == Format::Jsonl;
-    match chosen {
-        true => |_, _| true,
-        false => |job, unexpected| table::in_full(job, false, unexpected),
+    match apart(options) {
+        true => |_| true,
+        false => |job| Group::of(job).is_none(),
     }
 }
 
 impl Report<'_> {
-    /// Print the rows that are next, as far as they are there.
-    fn rows(&mut self, states: &[State]) -> io::Result<()> {
-        while let Some(State::Done(row)) = states.get(self.printed) {
-            self.row(row)?;
+    /// The jobs of the next row, if all of them (or at least the first, if not) have ended.
+    fn next(&self, states: &[State], all: bool) -> Option<Range<usize>> {
+        let row = self.rows.get(self.printed)?;
+        let ended = |state: &State| matches!(state, State::Done(_));
+        let ready = match all {
+            true => states[row.clone()].iter().all(ended),
+            false => ended(&states[row.start]),
+        };
+        ready.then(|| row.clone())
+    }
+
+    /// Print the rows that are next, as far as they are there: if not `all`, also one that is there in part.
+    fn rows(&mut self, states: &[State], all: bool) -> io::Result<()> {
+        while let Some(row) = self.next(states, all) {
+            self.row(row, states)?;
             self.printed += 1;
         }
         self.out.flush()
     }
 
-    fn row(&mut self, row: &Row) -> io::Result<()> {
+    fn row(&mut self, range: Range<usize>, states: &[State]) -> io::Result<()> {
         let jobs = self.jobs.clone();
-        let job = &jobs[self.printed];
-        let saved: Vec<_> = match &self.options.save {
-            Some(directory) => {
-                let saved = row
-                    .findings
-                    .iter()
-                    .map(|finding| record::save(directory, job, finding));
-                saved.collect::<io::Result<_>>()?
-            }
-            None => vec![None; row.findings.len()],
-        };
-        match self.options.format {
-            Format::Jsonl => jsonl::print(&mut self.out, job, row, &saved)?,
-            Format::Text => {
-                if self.policy != Some(job.policy) {
-                    self.policy = Some(job.policy);
-                    table::head(&mut self.out, job.policy, self.width)?;
-                }
-                table::row(&mut self.out, job, row, self.width)?;
-            }
+        let mut begun = Vec::new();
+        for index in range.clone() {
+            let State::Done(row) = &states[index] else {
+                continue;
+            };
+            self.saved[index] = self.save(&jobs[index], row)?;
+            begun.push((index, &**row));
         }
-        self.saved.push(saved);
+        match self.options.format {
+            Format::Jsonl => begun.iter().try_for_each(|(index, row)| {
+                jsonl::print(&mut self.out, &jobs[*index], row, &self.saved[*index])
+            }),
+            Format::Text => self.text(&jobs[range], &begun, &jobs),
+        }
+    }
+
+    /// A row of the table for `begun`, of which `all` there are; then one for each of a family that failed.
+    fn text(&mut self, all: &[Job], begun: &[(usize, &Row)], jobs: &[Job]) -> io::Result<()> {
+        let (apart, width, first) = (apart(self.options), self.width, &all[0]);
+        if self.policy != Some(first.policy) {
+            self.policy = Some(first.policy);
+            table::head(&mut self.out, first.policy, width)?;
+        }
+        let name = family::name(first, apart);
+        if name == first.subject.name() {
+            return begun
+                .iter()
+                .try_for_each(|(_, row)| table::row(&mut self.out, name, first, row, width));
+        }
+        let rows: Vec<_> = begun.iter().map(|(_, row)| *row).collect();
+        let sum = family::sum(first, &rows, all.len());
+        table::row(&mut self.out, name, first, &sum, width)?;
+        let failed = begun.iter().filter(|(_, row)| row.end == End::Failed);
+        for (index, row) in failed {
+            let job = &jobs[*index];
+            table::row(&mut self.out, job.subject.name(), job, row, width)?;
+        }
         Ok(())
+    }
+
+    /// Write what was found to files, if that was asked for.
+    fn save(&self, job: &Job, row: &Row) -> io::Result<Vec<Option<String>>> {
+        let findings = row.findings.iter();
+        match &self.options.save {
+            Some(directory) => findings
+                .map(|finding| record::save(directory, job, finding))
+                .collect(),
+            None => Ok(vec![None; row.findings.len()]),
+        }
     }
 
     /// The rows that were interrupted, what was found, the sums, and the exit status.
@@ -145,7 +201,7 @@ impl Report<'_> {
                 )));
             }
         }
-        self.rows(states)?;
+        self.rows(states, false)?;
         if self.options.format == Format::Text {
             self.findings(states)?;
             self.sums(states)?;
@@ -164,15 +220,88 @@ impl Report<'_> {
         })
     }
 
+    /// What was found: of generated races only the smallest of those that break alike.
     fn findings(&mut self, states: &[State]) -> io::Result<()> {
-        let chosen = !self.options.select.scenario.is_empty();
+        let jobs = self.jobs.clone();
+        let saved = std::mem::take(&mut self.saved);
+        let done = jobs.iter().zip(states).zip(&saved);
+        let entries = done.flat_map(|((job, state), saved)| {
+            let findings = match state {
+                State::Done(row) => row.findings.as_slice(),
+                State::Waiting | State::Running => &[],
+            };
+            let saved = saved.iter().map(Option::as_deref);
+            findings
+                .iter()
+                .zip(saved)
+                .map(move |(finding, saved)| Entry {
+                    job,
+                    finding,
+                    saved,
+                })
+        });
+        let alone = |entry: &Entry<'_>| apart(self.options) || Group::of(entry.job).is_none();
+        let (alone, together): (Vec<_>, Vec<_>) = entries.partition(alone);
+        for entry in &alone {
+            writeln!(self.out)?;
+            let style = self.style(entry);
+            table::finding(&mut self.out, entry.job, entry.finding, &style)?;
+        }
+        let defects = defects(together.into_iter());
+        for defect in &defects {
+            self.defect(defect)?;
+        }
+        self.hidden(&defects)
+    }
+
+    fn style(&self, entry: &Entry<'_>) -> Style {
+        Style {
+            folded: self.options.select.scenario.is_empty(),
+            command: command(self.options, entry.job),
+            saved: entry.saved.map(ToOwned::to_owned),
+        }
+    }
+
+    /// One way to break, by its smallest example.
+    fn defect(&mut self, defect: &Defect<'_>) -> io::Result<()> {
+        let of_group = |job: &&Job| Group::of(job) == Some(defect.group);
         writeln!(self.out)?;
-        for ((job, state), saved) in self.jobs.iter().zip(states).zip(&self.saved) {
-            let State::Done(row) = state else { continue };
-            for (finding, saved) in row.findings.iter().zip(saved) {
-                let full = table::in_full(job, chosen, finding.unexpected);
-                table::finding(&mut self.out, job, finding, full, saved.as_deref())?;
-            }
+        table::defect(
+            &mut self.out,
+            defect,
+            self.jobs.iter().filter(of_group).count(),
+        )?;
+        let smallest = &defect.entries[0];
+        let mut finding = smallest.finding.clone();
+        if let Subject::Race(race) = &smallest.job.subject {
+            tell(smallest.job, race, &mut finding);
+        }
+        let style = self.style(smallest);
+        table::finding(&mut self.out, smallest.job, &finding, &style)?;
+        match defect.entries.get(1) {
+            Some(next) => writeln!(self.out, "  another: {}", command(self.options, next.job)),
+            None => Ok(()),
+        }
+    }
+
+    /// What to ask for next.
+    fn hidden(&mut self, defects: &[Defect<'_>]) -> io::Result<()> {
+        let open = defects
+            .iter()
+            .filter(|defect| defect.entries[0].finding.first.is_some());
+        let mut whats: Vec<_> = open.map(|defect| defect.what.1).collect();
+        whats.sort_unstable();
+        whats.dedup();
+        if whats.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            self.out,
+            "\nAn exploration ends at its first violation. What these hide is shown if they are known:"
+        )?;
+        let known = self.options.known.iter().map(String::as_str);
+        for what in known.chain(whats) {
+            writeln!(self.out, "  --known {what:?}")?;
         }
         Ok(())
     }

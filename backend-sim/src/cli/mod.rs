@@ -2,10 +2,13 @@
 //!
 //! [`args`] says what may be asked, [`select`] which scenarios are meant, [`plan`] what is to be explored with which
 //! engine; [`work`] does it on threads and hands the [`row`]s on in order; [`table`] and [`jsonl`] print them, with
-//! [`interleaving`]s; [`record`] keeps a schedule in a file, from which [`replay`] repeats it.
+//! [`interleaving`]s; [`family`] makes one row of the races that were generated together, [`defects`] one finding of those
+//! that break alike; [`record`] keeps a schedule in a file, from which [`replay`] repeats it.
 
 mod args;
 mod check;
+mod defects;
+mod family;
 mod interleaving;
 mod interrupt;
 mod jsonl;

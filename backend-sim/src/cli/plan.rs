@@ -1,6 +1,6 @@
 //! What is to be explored, with which engine and how far.
 
-use crate::cli::args::{bugs, CheckOptions, EngineArg};
+use crate::cli::args::{bugs, policy_name, CheckOptions, EngineArg};
 use crate::cli::select::Subject;
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::{loom, Kind, Settings};
@@ -48,6 +48,36 @@ impl Job {
     }
 }
 
+/// The command that explores `job` alone, as `options` ask for it.
+pub(crate) fn command(options: &CheckOptions, job: &Job) -> String {
+    let (name, policy) = (job.subject.name(), policy_name(job.policy));
+    let mut command = format!("migrate-pin check --scenario {name} --policy {policy}");
+    let mut say = |option: &str, value: Option<String>| {
+        if let Some(value) = value {
+            command.push_str(&format!(" --{option} {value}"));
+        }
+    };
+    let engine = job.engine();
+    say(
+        "engine",
+        (options.engine.is_some() || engine != "exhaustive").then(|| engine.to_owned()),
+    );
+    say("bound", options.bound.map(|bound| bound.to_string()));
+    say(
+        "executions",
+        options.executions.map(|most| most.to_string()),
+    );
+    say(
+        "seed",
+        (options.seed != 1).then(|| options.seed.to_string()),
+    );
+    for known in &options.known {
+        say("known", Some(format!("{known:?}")));
+    }
+    say("break", options.bug.clone());
+    command
+}
+
 /// All rows, in their order.
 pub(crate) fn jobs(
     options: &CheckOptions,
@@ -60,6 +90,7 @@ pub(crate) fn jobs(
         base: Settings {
             seed: options.seed,
             bugs: broken,
+            known: options.known.clone(),
             stop: stop.clone(),
             ..Settings::exhaustive(0)
         },
@@ -79,10 +110,10 @@ pub(crate) fn jobs(
                         jobs.push(job(Vec::new()));
                     }
                 }
-                Subject::Race { race, .. } if race.runs_under(*policy) => {
+                Subject::Race(race) if race.runs_under(*policy) => {
                     jobs.extend(plan.race(race, *policy).into_iter().map(job));
                 }
-                Subject::Race { .. } => {}
+                Subject::Race(_) => {}
             }
         }
     }

@@ -65,7 +65,7 @@ fn wanted(record: &Record) -> Result<Wanted, String> {
         )
     })?;
     let race = all().into_iter().find_map(|subject| match subject {
-        Subject::Race { race, .. } if race.name == record.scenario => Some(race),
+        Subject::Race(race) if race.name == record.scenario => Some(race),
         _ => None,
     });
     let race = race.ok_or_else(|| {
@@ -139,7 +139,7 @@ fn print(out: &mut impl Write, record: &Record, wanted: &Wanted, came: &Replay) 
         writeln!(out, "  {message}")?;
     }
     interleaving::programs(out, &wanted.race)?;
-    interleaving::print(out, &came.lines)?;
+    interleaving::print(out, &came.lines, false)?;
     writeln!(out, "  in the end:")?;
     for line in &came.state {
         writeln!(out, "    {line}")?;

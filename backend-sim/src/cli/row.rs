@@ -50,8 +50,22 @@ pub(crate) struct Finding {
     pub(crate) schedule: Vec<u8>,
     /// The bound at which it was found.
     pub(crate) bound: Option<u32>,
+    /// What broke first of what is not known to: the invariant, and what is said of it, without pages and numbers. None if
+    /// it was not an invariant, or one actor's step at a time.
+    pub(crate) first: Option<(&'static str, &'static str)>,
     /// It may not be.
     pub(crate) unexpected: bool,
+}
+
+impl Finding {
+    /// What broke first of what is not known to, in the words of the invariant; or what else there is to say.
+    pub(crate) fn what(&self) -> (&str, &str) {
+        let other = self.violations.first();
+        let other = other.map_or(("", ""), |(name, message)| {
+            (name.as_str(), message.as_str())
+        });
+        self.first.unwrap_or(other)
+    }
 }
 
 /// What came of one job.
@@ -121,10 +135,10 @@ impl Row {
     }
 }
 
-/// Explore a race. `keep` says whether the interleaving of what is found is wanted, given whether it was unexpected.
-pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: impl Fn(bool) -> bool) -> Row {
+/// Explore a race. `keep` says whether the interleaving of what is found is wanted.
+pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
     let (settings, came) = explored(race, job);
-    let verdict = race.judge(job.policy, &settings, &came);
+    let verdict = judge(race, job, &settings, &came);
     let stopped = settings.stop.load(Ordering::Relaxed);
     let short = came.found.is_none()
         && stopped
@@ -145,14 +159,16 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: impl Fn(bool) -> bool) 
         says = format!("FAILED: breaks {}", list(&found.broken));
     }
     let sampled = matches!(came.kind, Kind::Random | Kind::Pct);
-    if sampled {
-        says.push_str(&format!(", seed {}", settings.seed));
-    }
     let mut findings = Vec::new();
     if let Some(found) = came.found {
         let unexpected = end == End::Failed;
-        let keep = keep(unexpected);
-        let finding = finding(job.policy, race, &settings, found, unexpected, keep);
+        let finding = finding(job, race, &settings, found, unexpected, keep);
+        if let (Verdict::Breaks(_), None, Some((invariant, _))) =
+            (&verdict, race.should_break(job.policy), finding.first)
+        {
+            // Nobody has said what must break: what did first.
+            says = format!("breaks {invariant}");
+        }
         findings.push(finding);
     } else if end == End::Failed {
         // Nothing broke, and that is what is wrong, or something was never reached.
@@ -163,6 +179,9 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: impl Fn(bool) -> bool) 
             unexpected: true,
             ..Finding::default()
         });
+    }
+    if sampled {
+        says.push_str(&format!(", seed {}", settings.seed));
     }
     Row {
         operations: (came.kind != Kind::Loom).then_some(came.operations),
@@ -204,16 +223,38 @@ fn explored(race: &Arc<Race>, job: &Job) -> (Settings, Exploration) {
     (asked, came)
 }
 
+/// What an exploration means. If something is known to break, what a race says must break may be just that: then it need
+/// not, and something else may.
+fn judge(race: &Race, job: &Job, settings: &Settings, came: &Exploration) -> Verdict {
+    let verdict = race.judge(job.policy, settings, came);
+    if settings.known.is_empty() || race.should_break(job.policy).is_none() {
+        return verdict;
+    }
+    let first = came.found.as_ref().and_then(|found| found.broken.first());
+    match (first, verdict) {
+        (Some(first), Verdict::NotAsExpected(_)) => Verdict::Breaks(*first),
+        (None, Verdict::NotAsExpected(_)) => Verdict::Ok,
+        (_, verdict) => verdict,
+    }
+}
+
 fn finding(
-    policy: PolicyKind,
+    job: &Job,
     race: &Arc<Race>,
     settings: &Settings,
     found: Found,
     unexpected: bool,
     keep: bool,
 ) -> Finding {
+    let known = |what: &str| {
+        let named = settings.known.iter().any(|known| known == what);
+        named || race.known.contains(&what)
+    };
+    let mut violations = found.violations.iter();
+    let first = violations.find(|violation| !known(violation.what));
     let mut finding = Finding {
         bound: found.bound,
+        first: first.map(|violation| (violation.invariant.name(), violation.what)),
         unexpected,
         ..Finding::default()
     };
@@ -221,7 +262,7 @@ fn finding(
         .violations
         .iter()
         .map(|violation| violation.invariant.name().to_owned());
-    let mut messages: Vec<_> = found.violations.iter().map(ToString::to_string).collect();
+    let messages: Vec<_> = found.violations.iter().map(ToString::to_string).collect();
     if found.endless {
         finding
             .notes
@@ -232,17 +273,32 @@ fn finding(
             "{} keeps no schedule, so no interleaving can be printed; try --engine exhaustive",
             settings.kind.name()
         ));
-    } else if keep {
-        if let Some(replay) = replay(race, policy, settings, &found.schedule) {
-            if replay.messages.len() == messages.len() {
-                messages = replay.messages;
-            }
-            finding.lines = replay.lines;
-        }
     }
     finding.violations = names.zip(messages).collect();
     finding.schedule = found.schedule;
+    if keep {
+        tell(job, race, &mut finding);
+    }
     finding
+}
+
+/// Repeat what was found, for its interleaving and the names of pages.
+pub(crate) fn tell(job: &Job, race: &Arc<Race>, finding: &mut Finding) {
+    let Some(settings) = job
+        .settings
+        .first()
+        .filter(|_| !finding.schedule.is_empty())
+    else {
+        return;
+    };
+    if let Some(replay) = replay(race, job.policy, settings, &finding.schedule) {
+        if replay.messages.len() == finding.violations.len() {
+            for ((_, before), message) in finding.violations.iter_mut().zip(replay.messages) {
+                *before = message;
+            }
+        }
+        finding.lines = replay.lines;
+    }
 }
 
 /// Run a sequential scenario as written, in every order, and with every failure.

@@ -13,12 +13,7 @@ pub(crate) enum Subject {
     /// One actor's step at a time.
     Sequential(&'static Scenario),
     /// Several actors at once.
-    Race {
-        /// Who does what.
-        race: Arc<Race>,
-        /// Did somebody think of it, and say what must come of it?
-        catalogued: bool,
-    },
+    Race(Arc<Race>),
 }
 
 impl Subject {
@@ -26,7 +21,15 @@ impl Subject {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Sequential(scenario) => scenario.name,
-            Self::Race { race, .. } => &race.name,
+            Self::Race(race) => &race.name,
+        }
+    }
+
+    /// The name of those generated together with it; empty if there are none.
+    pub(crate) fn family(&self) -> &str {
+        match self {
+            Self::Sequential(_) => "",
+            Self::Race(race) => &race.family,
         }
     }
 
@@ -34,7 +37,7 @@ impl Subject {
     pub(crate) fn about(&self) -> &str {
         match self {
             Self::Sequential(scenario) => scenario.about,
-            Self::Race { race, .. } => &race.about,
+            Self::Race(race) => &race.about,
         }
     }
 
@@ -47,7 +50,7 @@ impl Subject {
                 actors.dedup();
                 actors.len()
             }
-            Self::Race { race, .. } => race.programs.len(),
+            Self::Race(race) => race.programs.len(),
         }
     }
 
@@ -55,41 +58,31 @@ impl Subject {
     pub(crate) fn pages(&self) -> usize {
         match self {
             Self::Sequential(scenario) => scenario.populate.len(),
-            Self::Race { race, .. } => race.pages(),
+            Self::Race(race) => race.pages(),
         }
     }
 }
 
 /// All there is: the sequential scenarios, then the races.
 pub(crate) fn all() -> Vec<Subject> {
-    let scenarios = catalogue::all();
-    let race = |race, catalogued| Subject::Race {
-        race: Arc::new(race),
-        catalogued,
-    };
-    let mut all: Vec<_> = scenarios.iter().copied().map(Subject::Sequential).collect();
-    all.extend(
-        race::catalogue::all()
-            .into_iter()
-            .map(|one| race(one, true)),
-    );
-    all.extend(
-        race::generated::all()
-            .into_iter()
-            .map(|one| race(one, false)),
-    );
-    all
+    let scenarios = catalogue::all().into_iter();
+    let races = race::all().into_iter().map(Arc::new);
+    let all = scenarios.map(Subject::Sequential);
+    all.chain(races.map(Subject::Race)).collect()
 }
 
-/// Those that were asked for. A name that is one means that one, though others contain it.
+/// Those that were asked for. A name that is one means that one, though others contain it; that of a family means all of
+/// the family.
 pub(crate) fn selected(select: &Select) -> io::Result<Vec<Subject>> {
     let all = all();
     let mut wanted = vec![select.scenario.is_empty(); all.len()];
     for name in &select.scenario {
         let exact = all.iter().any(|subject| subject.name() == name);
-        let means = |subject: &Subject| match exact {
-            true => subject.name() == name,
-            false => subject.name().contains(name.as_str()),
+        let family = all.iter().any(|subject| subject.family() == name);
+        let means = |subject: &Subject| match () {
+            () if exact => subject.name() == name,
+            () if family => subject.family() == name,
+            () => subject.name().contains(name.as_str()),
         };
         let mut found = false;
         for (subject, wanted) in all.iter().zip(&mut wanted) {

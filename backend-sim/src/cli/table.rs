@@ -1,6 +1,7 @@
 //! Rows as a table, then what was found.
 
 use crate::cli::args::policy_name;
+use crate::cli::defects::Defect;
 use crate::cli::interleaving;
 use crate::cli::plan::Job;
 use crate::cli::row::{End, Finding, Row};
@@ -34,7 +35,14 @@ pub(crate) fn head(out: &mut impl Write, policy: PolicyKind, width: usize) -> io
     )
 }
 
-pub(crate) fn row(out: &mut impl Write, job: &Job, row: &Row, width: usize) -> io::Result<()> {
+/// A row: of `job`, or of the family that it is the first of.
+pub(crate) fn row(
+    out: &mut impl Write,
+    name: &str,
+    job: &Job,
+    row: &Row,
+    width: usize,
+) -> io::Result<()> {
     let loom = job
         .settings
         .first()
@@ -48,8 +56,7 @@ pub(crate) fn row(out: &mut impl Write, job: &Job, row: &Row, width: usize) -> i
         .map(|complete| if complete { "yes" } else { "no" });
     writeln!(
         out,
-        "{:width$}  {engine:ENGINE$}  {:>6}  {:>5}  {:>10}  {:>10}  {:>5}  {:>8}  {:>8.3}  {}",
-        job.subject.name(),
+        "{name:width$}  {engine:ENGINE$}  {:>6}  {:>5}  {:>10}  {:>10}  {:>5}  {:>8}  {:>8.3}  {}",
         job.subject.actors(),
         job.subject.pages(),
         or_dash(row.operations),
@@ -61,45 +68,24 @@ pub(crate) fn row(out: &mut impl Write, job: &Job, row: &Row, width: usize) -> i
     )
 }
 
-/// Is a finding printed with its steps? What nobody expected always is, and what somebody thought of; of what was generated
-/// there may be hundreds, so they are printed in full only if `chosen` by name.
-pub(crate) fn in_full(job: &Job, chosen: bool, unexpected: bool) -> bool {
-    let generated = matches!(
-        job.subject,
-        Subject::Race {
-            catalogued: false,
-            ..
-        }
-    );
-    chosen || unexpected || !generated
+/// How a finding is printed.
+pub(crate) struct Style {
+    /// Only what is near a switch from one actor to another, of its interleaving.
+    pub(crate) folded: bool,
+    /// The command that explores this scenario alone.
+    pub(crate) command: String,
+    /// The file from which it can be replayed.
+    pub(crate) saved: Option<String>,
 }
 
-/// What was found, with how to get there if that is to be `full`.
+/// What was found, with how to get there.
 pub(crate) fn finding(
     out: &mut impl Write,
     job: &Job,
     finding: &Finding,
-    full: bool,
-    saved: Option<&str>,
+    style: &Style,
 ) -> io::Result<()> {
     let (name, policy) = (job.subject.name(), policy_name(job.policy));
-    let first = finding
-        .violations
-        .first()
-        .map_or("", |(_, message)| message);
-    if !full {
-        let engine = job.engine();
-        let again = match engine {
-            "exhaustive" => String::new(),
-            engine => format!(" --engine {engine}"),
-        };
-        writeln!(out, "{name} under {policy}: {first}")?;
-        writeln!(
-            out,
-            "  in full: migrate-pin check --scenario {name} --policy {policy}{again}"
-        )?;
-        return print_saved(out, saved);
-    }
     let title = if finding.unexpected { " FAILED" } else { "" };
     let engine = job.engine();
     let at = finding
@@ -111,7 +97,7 @@ pub(crate) fn finding(
     };
     writeln!(
         out,
-        "\n{name} under {policy}, {engine}{at}{title}{variation}: {}",
+        "{name} under {policy}, {engine}{at}{title}{variation}: {}",
         job.subject.about()
     )?;
     for (_, message) in &finding.violations {
@@ -120,18 +106,29 @@ pub(crate) fn finding(
     for note in &finding.notes {
         writeln!(out, "  {note}")?;
     }
-    if let (Subject::Race { race, .. }, false) = (&job.subject, finding.lines.is_empty()) {
+    if let (Subject::Race(race), false) = (&job.subject, finding.lines.is_empty()) {
         interleaving::programs(out, race)?;
     }
-    interleaving::steps(out, finding)?;
-    print_saved(out, saved)
-}
-
-fn print_saved(out: &mut impl Write, saved: Option<&str>) -> io::Result<()> {
-    match saved {
+    let whole = interleaving::steps(out, finding, style.folded)?;
+    if !whole {
+        writeln!(out, "  every operation: {}", style.command)?;
+    }
+    match &style.saved {
         Some(path) => writeln!(out, "  again: migrate-pin check --replay {path}"),
         None => Ok(()),
     }
+}
+
+/// One way in which generated races break, before its smallest example: how many of how many do.
+pub(crate) fn defect(out: &mut impl Write, defect: &Defect<'_>, of: usize) -> io::Result<()> {
+    let (invariant, what) = defect.what;
+    let what = what.trim_start_matches(&format!("{invariant}: "));
+    writeln!(
+        out,
+        "{invariant}: {what}: in {} of {of} {}; the smallest:",
+        defect.entries.len(),
+        defect.group
+    )
 }
 
 /// How it all came out under a policy. `begun` has what was begun, `all` is how many rows there should have been.

@@ -22,8 +22,8 @@ enum News {
     Done(usize, Box<Row>),
 }
 
-/// When a row's interleaving is wanted: of this job, given whether what was found was unexpected.
-pub(crate) type Keep = fn(&Job, bool) -> bool;
+/// Whether the interleaving of what is found is wanted, of this job.
+pub(crate) type Keep = fn(&Job) -> bool;
 
 /// What became of each job.
 pub(crate) enum State {
@@ -97,9 +97,7 @@ fn worker(
             let job = &mine[index];
             match &job.subject {
                 Subject::Sequential(scenario) => of_sequential(job, scenario),
-                Subject::Race { race, .. } => {
-                    of_race(job, race, |unexpected| keep(job, unexpected))
-                }
+                Subject::Race(race) => of_race(job, race, keep(job)),
             }
         });
         let row = row

@@ -1,0 +1,98 @@
+//! Families: generated races of one kind of page, which are one row together.
+
+use crate::cli::plan::Job;
+use crate::cli::row::{End, Row};
+use std::ops::Range;
+
+/// Which jobs make a row together: those of one family by one engine, unless all are to stand `apart`.
+pub(crate) fn rows(jobs: &[Job], apart: bool) -> Vec<Range<usize>> {
+    let of = |job: &Job| (job.policy, job.engine());
+    let mut rows: Vec<Range<usize>> = Vec::new();
+    for (index, job) in jobs.iter().enumerate() {
+        match rows.last_mut() {
+            Some(last)
+                if !apart
+                    && together(&jobs[last.start], job)
+                    && of(&jobs[last.start]) == of(job) =>
+            {
+                last.end = index + 1;
+            }
+            _ => rows.push(index..index + 1),
+        }
+    }
+    rows
+}
+
+fn together(one: &Job, other: &Job) -> bool {
+    !one.subject.family().is_empty() && one.subject.family() == other.subject.family()
+}
+
+/// The name of a row: that of the family, if there is one and its races do not stand `apart`.
+pub(crate) fn name(job: &Job, apart: bool) -> &str {
+    match job.subject.family() {
+        family if !apart && !family.is_empty() => family,
+        _ => job.subject.name(),
+    }
+}
+
+/// One row of `begun`, the rows of a family that has `all` races.
+pub(crate) fn sum(first: &Job, begun: &[&Row], all: usize) -> Row {
+    let whole = |row: &&Row| row.complete;
+    let complete: Option<Vec<bool>> = begun.iter().map(whole).collect();
+    Row {
+        operations: begun.iter().filter_map(|row| row.operations).max(),
+        executions: begun.iter().map(|row| row.executions).sum(),
+        bound: begun.iter().filter_map(|row| row.bound).max(),
+        complete: complete.map(|every| every.len() == all && every.iter().all(|one| *one)),
+        seconds: begun.iter().map(|row| row.seconds).sum(),
+        ..Row::bare(first, End::Ok, says(begun, all))
+    }
+}
+
+/// `ok (253 races)`, or how many of them were something else.
+fn says(begun: &[&Row], all: usize) -> String {
+    let count = |end| begun.iter().filter(|row| row.end == end).count();
+    let parts = [
+        (count(End::Failed), "FAILED".to_owned()),
+        (count(End::Broken), format!("break {}", broken(begun))),
+        (count(End::Incomplete), "incomplete".to_owned()),
+        (all - begun.len(), "not begun".to_owned()),
+    ];
+    let mut says = String::new();
+    for (count, what) in parts.iter().filter(|(count, _)| *count > 0) {
+        match says.as_str() {
+            "" => says = format!("{count} of {all} {what}"),
+            _ => says.push_str(&format!("; {count} {what}")),
+        }
+    }
+    if says.is_empty() {
+        says = format!("ok ({all} {})", if all == 1 { "race" } else { "races" });
+    }
+    match begun.iter().find_map(|row| row.seed) {
+        Some(seed) => format!("{says}, seed {seed}"),
+        None => says,
+    }
+}
+
+/// The invariants that broke as they may, with how many races broke each first if there are several: the most frequent
+/// come first.
+fn broken(begun: &[&Row]) -> String {
+    let rows = begun.iter().filter(|row| row.end == End::Broken);
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for invariant in rows.filter_map(|row| Some(row.findings.first()?.what().0)) {
+        match counts.iter_mut().find(|(name, _)| *name == invariant) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((invariant, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    match counts.as_slice() {
+        [(name, _)] => (*name).to_owned(),
+        several => {
+            let each = several
+                .iter()
+                .map(|(name, count)| format!("{name} {count}"));
+            each.collect::<Vec<_>>().join(", ")
+        }
+    }
+}

@@ -18,7 +18,7 @@ boot() {
   # shellcheck disable=SC2086 # $machine is words
   timeout "${BOOT_TIMEOUT:-600}" qemu-system-x86_64 -accel ${machine} -m 3072 -nodefaults -nographic \
     -no-reboot -serial "file:$log" -kernel "$bzimage" -initrd "$initramfs" \
-    -append "console=ttyS0 quiet panic=-1 hugepages=8 $coherent suites=$suites $*" </dev/null ||
+    -append "console=ttyS0 quiet panic=-1 log_buf_len=4M hugepages=8 $coherent suites=$suites $*" </dev/null ||
     { tail -n 20 "$log" >&2; die "the guest did not switch off by itself: $log"; }
   sed -i 's/\r$//' "$log"
   grep -q '^@init@ done' "$log" || { tail -n 20 "$log" >&2; die "the guest did not come to its end: $log"; }

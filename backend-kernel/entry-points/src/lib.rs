@@ -9,10 +9,10 @@ use migrate_pin_core::mapping::migrate_page;
 use migrate_pin_core::pin::{self, Acquire, Acquired, Fault, Grant, Invalidation};
 use migrate_pin_core::range::unmap_words;
 use migrate_pin_core::{
-    for_each_primitive, setup, setup_range, Access, AsPosted, Device, DeviceMigration, DeviceRequest, DstPfn, Error, Hardened, HugePmd, Mapping,
-    MigrateMode, Migration, MmOps, Moved, NoMemory, NotifyEvent, Owner, Pfn, PinRecord, PmdSpan,
-    Policy, Pte, Range, RawMigration, Request, Revoked, Rules, Shape, SrcPfn, Unmapped, VmaFacts,
-    Zone, V5_11, V6_12,
+    for_each_primitive, setup, setup_range, Access, AsPosted, Device, DeviceMigration,
+    DeviceRequest, DstPfn, Error, Hardened, HugePmd, Mapping, MigrateMode, Migration, MmOps, Moved,
+    NoMemory, NotifyEvent, Owner, Pfn, PinRecord, PmdSpan, Policy, Pte, Range, RawMigration,
+    Request, Revoked, Rules, Shape, SrcPfn, Unmapped, VmaFacts, Zone, V5_11, V6_12,
 };
 
 /// A handle that the extern side knows.
@@ -127,11 +127,7 @@ fn range_setup<P: Policy>(request: DeviceRequest<'_>) -> Result<(), i32> {
     Ok(())
 }
 
-fn range_pages<P: Policy>(
-    owner: Owner,
-    src: &mut [SrcPfn],
-    dst: &mut [DstPfn],
-) -> Result<(), i32> {
+fn range_pages<P: Policy>(owner: Owner, src: &mut [SrcPfn], dst: &mut [DstPfn]) -> Result<(), i32> {
     let migration = DeviceMigration::<_, P, Unmapped>::from_words(Extern, owner, src, dst);
     match migration.map_err(Error::errno)?.pages() {
         Ok(moved) => moved.into_words(),

@@ -12,7 +12,7 @@ const WIDTH: usize = 132;
 const INDENT: usize = 64;
 
 /// Of a stretch that is folded, how many primitives are told after a switch,
-const AFTER: usize = 3;
+const AFTER: usize = 2;
 
 /// and how many before the next.
 const BEFORE: usize = 2;

@@ -126,7 +126,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     /// A frame that must be in use.
     pub(crate) fn live_frame(&self, page: Pfn, what: &'static str) -> Option<&'m Frame<S>> {
         let frame = self.frame(page)?;
-        if S::LEDGER && !self.read_book(self.head(page)).alive {
+        if S::LEDGER && self.book(self.head(page), |book| book.alive) != Some(true) {
             self.violate(Invariant::Uaf, Some(page), what);
         }
         Some(frame)

@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::frame::PageFlags;
 use crate::lock::{Lock, LockName};
 use crate::notifier::SEQ;
+use crate::restore::{restore, Restore};
 use crate::sync::{Atomic32, Monitor, Plain, Store, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::ops::{NoMemory, Owner, Range};
@@ -39,6 +40,8 @@ pub(crate) struct DeviceState<S: Synchronisation> {
     capacity: usize,
     pub(crate) shared: Shared<S>,
 }
+restore!(DeviceState:
+    parts pool_lock table_lock shared; lists pool table; same id driver capacity);
 
 /// What a driver has that keeps one `struct migrate_vma` for all its calls, not one on the stack of each: nobody uses it
 /// but with [`Bug::CountShared`] and [`Bug::WordShared`].
@@ -47,6 +50,7 @@ pub(crate) struct Shared<S: Synchronisation> {
     pub(crate) flags: S::U32,
     pub(crate) pfn: S::U32,
 }
+restore!(Shared: parts cpages flags pfn; lists; same);
 
 impl<S: Synchronisation> DeviceState<S> {
     pub(crate) fn new(spec: &DeviceSpec, id: DeviceId, first: usize) -> Self {
@@ -75,6 +79,17 @@ pub(crate) struct Mirror {
     pub(crate) mm: MmId,
     /// `invalidate_seq` of the subscription; written under the device's lock.
     pub(crate) seq: Plain,
+}
+
+impl Restore for Mirror {
+    fn restore(&mut self, from: &Self) {
+        let Self {
+            seq,
+            device: _,
+            mm: _,
+        } = self;
+        seq.restore(&from.seq);
+    }
 }
 
 impl Mirror {

@@ -2,6 +2,7 @@
 
 use crate::config::{DeviceId, FileId};
 use crate::lock::{Lock, LockName};
+use crate::restore::restore;
 use crate::sync::{full, Atomic32, Plain, Synchronisation};
 use core::sync::atomic::Ordering;
 use migrate_pin_core::Pfn;
@@ -122,6 +123,9 @@ pub(crate) struct Frame<S: Synchronisation> {
     /// How often the page is on the list; under the LRU lock.
     pub(crate) listed: Plain,
 }
+restore!(Frame:
+    parts count mapcount flags steady lock mapping index private zone_device_data head memcg contents listed;
+    lists; same zone);
 
 impl<S: Synchronisation> Frame<S> {
     pub(crate) fn new(zone: FrameZone, count: u32) -> Self {

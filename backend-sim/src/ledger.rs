@@ -13,6 +13,7 @@ use crate::cpu::Cpu;
 use crate::entry::Entry;
 use crate::frame::frame_index;
 use crate::machine::LruState;
+use crate::restore::Restore;
 use crate::sync::{Store, Synchronisation};
 use crate::violation::{Invariant, Violation};
 use migrate_pin_core::ops::{NotifyEvent, Owner};
@@ -154,6 +155,23 @@ pub(crate) struct Doing<S: Synchronisation> {
     pub(crate) forking: Option<(MmId, MmId)>,
 }
 
+impl<S: Synchronisation> Restore for Doing<S> {
+    fn restore(&mut self, from: &Self) {
+        let Self {
+            primitive,
+            tables,
+            entries,
+            cleared,
+            pages,
+            forking,
+        } = self;
+        (*primitive, *tables, *forking) = (from.primitive, from.tables, from.forking);
+        entries.assign(&from.entries);
+        cleared.assign(&from.cleared);
+        pages.assign(&from.pages);
+    }
+}
+
 impl<S: Synchronisation> Default for Doing<S> {
     fn default() -> Self {
         Self {
@@ -186,6 +204,33 @@ pub(crate) struct Ledger<S: Synchronisation> {
     pub(crate) found: u32,
     /// The invariants that were found broken, bit `invariant as u8`, those that there was no room for included.
     pub(crate) broken: u32,
+}
+
+impl<S: Synchronisation> Restore for Ledger<S> {
+    fn restore(&mut self, from: &Self) {
+        let Self {
+            pages,
+            shadow,
+            cells,
+            mm_pages: _,
+            file_cells,
+            sections,
+            windows,
+            doing,
+            violations,
+            found,
+            broken,
+        } = self;
+        pages.assign(&from.pages);
+        shadow.assign(&from.shadow);
+        cells.assign(&from.cells);
+        *file_cells = from.file_cells;
+        sections.assign(&from.sections);
+        windows.assign(&from.windows);
+        doing.restore(&from.doing);
+        violations.assign(&from.violations);
+        (*found, *broken) = (from.found, from.broken);
+    }
 }
 
 impl<S: Synchronisation> Ledger<S> {
@@ -248,6 +293,16 @@ impl<S: Synchronisation> Ledger<S> {
         let mut here = cleared.filter(|(space, vpn, _)| *space == mm && usize::from(*vpn) == page);
         here.next()
             .map_or(Entry::None, |(_, _, was)| Entry::unpack(*was))
+    }
+
+    /// The page is in flux until the PTL section of the actor in this place ends.
+    fn touch(&mut self, slot: usize, page: Pfn) {
+        let doing = &mut self.doing[slot];
+        if !doing.pages.contains(&page) && doing.pages.push(page).is_ok() {
+            if let Some(book) = self.page_mut(page) {
+                book.flux += 1;
+            }
+        }
     }
 
     pub(crate) fn set_shadow(&mut self, mm: MmId, page: usize, entry: Entry) {
@@ -423,23 +478,15 @@ impl<S: Synchronisation> Cpu<'_, S> {
         if !doing.entries.contains(&(mm, vpn as u16)) {
             let _ = doing.entries.push((mm, vpn as u16));
         }
-        drop(books);
         for page in [old.mapped(), new.mapped()].into_iter().flatten() {
-            self.touch(page);
+            books.touch(self.slot(), page);
         }
     }
 
     /// The page is in flux until the actor's PTL section ends.
     pub(crate) fn touch(&self, page: Pfn) {
-        if !S::LEDGER {
-            return;
-        }
-        let mut books = self.m.ledger.lock();
-        let doing = &mut books.doing[self.slot()];
-        if !doing.pages.contains(&page) && doing.pages.push(page).is_ok() {
-            if let Some(book) = books.page_mut(page) {
-                book.flux += 1;
-            }
+        if S::LEDGER {
+            self.m.ledger.lock().touch(self.slot(), page);
         }
     }
 

@@ -55,6 +55,7 @@ mod pageref;
 pub mod paths;
 #[cfg(feature = "engines")]
 pub mod race;
+mod restore;
 mod rmap;
 #[cfg(feature = "std")]
 pub mod scenario;

@@ -6,6 +6,7 @@
 
 use crate::bug::Bug;
 use crate::cpu::Cpu;
+use crate::restore::restore;
 use crate::sync::{Monitor, Plain, Synchronisation};
 use crate::violation::Invariant;
 
@@ -85,6 +86,7 @@ pub struct Lock<S: Synchronisation> {
     owner: Plain,
     name: LockName,
 }
+restore!(Lock: parts state owner; lists; same name);
 
 impl<S: Synchronisation> Lock<S> {
     /// A free lock.
@@ -208,6 +210,7 @@ pub struct RwLock<S: Synchronisation> {
     holders: Plain,
     name: LockName,
 }
+restore!(RwLock: parts state holders; lists; same name);
 
 const WRITER: u32 = u32::MAX;
 const WRITES: u32 = 15;
@@ -244,7 +247,14 @@ impl<S: Synchronisation> RwLock<S> {
     fn set_mine(&self, cpu: &Cpu<'_, S>, holds: u32) {
         // Wrapping addition of the difference: other actors change their own four bits meanwhile.
         let difference = holds.wrapping_sub(self.mine(cpu));
-        self.holders.add(difference << (u32::from(cpu.actor.0) * 4));
+        let difference = difference << (u32::from(cpu.actor.0) * 4);
+        if S::STEPWISE {
+            // Nobody else is at it.
+            self.holders
+                .set(self.holders.get().wrapping_add(difference));
+        } else {
+            self.holders.add(difference);
+        }
     }
 
     /// How often this actor holds it for reading; 15 if for writing.

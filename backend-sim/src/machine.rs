@@ -10,6 +10,7 @@ use crate::frame::{frame_index, Frame, FrameZone, PageFlags, FIRST_PFN};
 use crate::ledger::{Ledger, MAX_VIOLATIONS};
 use crate::lock::{Lock, LockName, RwLock};
 use crate::mm::AddressSpace;
+use crate::restore::{restore, Restore};
 use crate::sync::{Atomic32, Plain, Store, Synchronisation};
 use crate::tlb::Tlb;
 use crate::violation::{Invariant, Violation};
@@ -42,6 +43,7 @@ pub(crate) struct PerCpu<S: Synchronisation> {
     /// The batch of pages on their way to the LRU.
     pub(crate) batch: spin::Mutex<S::Array<Pfn, 16>>,
 }
+restore!(PerCpu: parts tlb lock; lists batch; same);
 
 /// The root of a tree of `anon_vma`s has the lock.
 pub(crate) struct AnonVma<S: Synchronisation> {
@@ -51,6 +53,7 @@ pub(crate) struct AnonVma<S: Synchronisation> {
     /// References beside those of the areas (`get_anon_vma()`).
     pub(crate) held: Plain,
 }
+restore!(AnonVma: parts lock root held; lists; same);
 
 /// A file: its page cache and its disk.
 pub(crate) struct File<S: Synchronisation> {
@@ -61,6 +64,7 @@ pub(crate) struct File<S: Synchronisation> {
     pub(crate) disk: [Plain; MAX_FILE_PAGES],
     pub(crate) pages: u16,
 }
+restore!(File: parts i_pages i_mmap slots disk; lists; same pages);
 
 /// The swap area and the swap cache.
 pub(crate) struct Swap<S: Synchronisation> {
@@ -74,6 +78,7 @@ pub(crate) struct Swap<S: Synchronisation> {
     pub(crate) disk: [Plain; MAX_SWAP_SLOTS],
     pub(crate) slots: u16,
 }
+restore!(Swap: parts lock cache_lock users cache disk; lists; same slots);
 
 /// A simulated machine. Everything in it is changed through shared references; [`Machine::cpu`] gives the handle
 /// that does it.
@@ -103,12 +108,17 @@ pub struct Machine<S: Synchronisation> {
     pub(crate) pins: spin::Mutex<S::Array<(Pfn, PinRecord), 64>>,
     pub(crate) ledger: spin::Mutex<Ledger<S>>,
     failures: S::Array<FailSpec, 16>,
-    asked: [AtomicU32; AllocKind::ALL.len()],
+    asked: [Plain; AllocKind::ALL.len()],
     bugs: Bits,
     events: Bits,
-    step: AtomicU32,
+    step: Plain,
     plan: Plan,
 }
+restore!(Machine:
+    parts frames zone_lock lru_lock cpus actors mms anon_vmas next_anon_vma files swap devices mirrors memcgs pin_lock
+        ledger asked bugs events step plan;
+    lists free pins;
+    same shape policy lru_batch mm_pages memcg_limit pin_capacity system_pages failures);
 
 /// A set of up to 64 things that only grows, for targets without 64-bit atomics too.
 struct Bits([AtomicU32; 2]);
@@ -131,6 +141,12 @@ impl Bits {
     }
 }
 
+impl Restore for Bits {
+    fn restore(&mut self, from: &Self) {
+        *self = Self::new(from.get());
+    }
+}
+
 /// What is known of an actor.
 pub(crate) struct Actor {
     pub(crate) cpu: u8,
@@ -140,6 +156,19 @@ pub(crate) struct Actor {
     pub(crate) parked: Plain,
     /// Faults since it last got through.
     pub(crate) faults: Plain,
+}
+
+impl Restore for Actor {
+    fn restore(&mut self, from: &Self) {
+        let Self {
+            cpu: _,
+            mm: _,
+            parked,
+            faults,
+        } = self;
+        parked.restore(&from.parked);
+        faults.restore(&from.faults);
+    }
 }
 
 impl<S: Synchronisation> Machine<S> {
@@ -250,14 +279,20 @@ impl<S: Synchronisation> Machine<S> {
             pins: spin::Mutex::default(),
             ledger: spin::Mutex::new(Ledger::new(config, system_pages, device_pages)),
             failures: each::<S, _, _, 16>(config.failures, |_, spec| *spec),
-            asked: core::array::from_fn(|_| AtomicU32::new(0)),
+            asked: core::array::from_fn(|_| Plain::new(0)),
             bugs: Bits::new(config.bugs.iter().fold(0, |set, bug| set | 1 << *bug as u8)),
             events: Bits::new(0),
-            step: AtomicU32::new(0),
+            step: Plain::new(0),
             plan: Plan::none(),
             frames,
         };
         Ok(machine)
+    }
+
+    /// Become what `pattern` is: a machine of the same configuration, on which nobody is doing anything. Nothing is allocated, and
+    /// every word stays where it is.
+    pub fn restore(&mut self, pattern: &Self) {
+        Restore::restore(self, pattern);
     }
 
     /// Which of core's fallible primitive calls fail, made by drivers that do as core's `pin` says. Counts them too.
@@ -295,16 +330,16 @@ impl<S: Synchronisation> Machine<S> {
 
     /// The next step of a run begins: violations name it. Returns its number.
     pub fn begin_step(&self) -> u32 {
-        self.step.fetch_add(1, Ordering::Relaxed)
+        self.step.add(1)
     }
 
     pub(crate) fn step(&self) -> u32 {
-        self.step.load(Ordering::Relaxed).saturating_sub(1)
+        self.step.get().saturating_sub(1)
     }
 
     /// Does this allocation fail?
     pub(crate) fn fails(&self, kind: AllocKind) -> bool {
-        let nth = self.asked[kind as usize].fetch_add(1, Ordering::Relaxed);
+        let nth = self.asked[kind as usize].add(1);
         let fails = self
             .failures
             .iter()
@@ -317,12 +352,18 @@ impl<S: Synchronisation> Machine<S> {
 
     /// How many allocations of a kind were asked for so far.
     pub fn allocations(&self, kind: AllocKind) -> u32 {
-        self.asked[kind as usize].load(Ordering::Relaxed)
+        self.asked[kind as usize].get()
     }
 
     /// The violations found so far, oldest first. Only the first ones are kept.
     pub fn violations(&self) -> heapless::Vec<Violation, MAX_VIOLATIONS> {
         self.ledger.lock().violations.iter().copied().collect()
+    }
+
+    /// The same in a list that is as long as they are: mostly there are none.
+    #[cfg(feature = "engines")]
+    pub(crate) fn kept_violations(&self) -> Vec<Violation> {
+        self.ledger.lock().violations.to_vec()
     }
 
     /// The invariants that were found broken, those whose violations are not kept included.

@@ -3,6 +3,7 @@
 use crate::config::{FileId, MemcgId, MmId, VmaKind, VmaSpec, MAX_MM_PAGES, MAX_VMAS, TABLE_PAGES};
 use crate::entry::Pmd;
 use crate::lock::{Lock, LockName, RwLock};
+use crate::restore::{restore, Restore};
 use crate::sync::{Atomic32, Monitor, Plain, Store, Synchronisation};
 
 /// A `vm_area_struct`: the handle that core's pipeline is generic over. Valid while `mmap_lock` is held.
@@ -32,6 +33,12 @@ pub(crate) struct Area {
     pub(crate) anon_vma: Plain,
     /// Which `anon_vma`s the area is linked into (`anon_vma_chain`), as bits.
     pub(crate) linked: Plain,
+}
+
+impl Restore for Area {
+    fn restore(&mut self, from: &Self) {
+        self.copy_from(from);
+    }
 }
 
 const AREA_WRITE: u32 = 1;
@@ -168,6 +175,7 @@ pub(crate) struct Table<S: Synchronisation> {
     /// Its PTL.
     pub(crate) ptl: Lock<S>,
 }
+restore!(Table: parts pmd ptl; lists; same);
 
 /// An interval notifier tree of one address space (`mmu_notifier_subscriptions`).
 pub(crate) struct Subscriptions<S: Synchronisation> {
@@ -176,6 +184,7 @@ pub(crate) struct Subscriptions<S: Synchronisation> {
     /// waits on it.
     pub(crate) state: S::Monitor,
 }
+restore!(Subscriptions: parts state; lists; same);
 
 /// An `mm_struct`.
 pub(crate) struct AddressSpace<S: Synchronisation> {
@@ -197,6 +206,37 @@ pub(crate) struct AddressSpace<S: Synchronisation> {
     pub(crate) subscriptions: Subscriptions<S>,
     /// CPUs that may have entries of it in their TLB (`mm_cpumask`).
     pub(crate) cpumask: u32,
+}
+
+impl<S: Synchronisation> Restore for AddressSpace<S> {
+    fn restore(&mut self, from: &Self) {
+        let Self {
+            mmap_lock,
+            areas,
+            memcg: _,
+            unstable,
+            flush_pending,
+            has_pinned,
+            protect_seq,
+            alive,
+            tables,
+            entries,
+            subscriptions,
+            cpumask: _,
+        } = self;
+        mmap_lock.restore(&from.mmap_lock);
+        areas.restore(&from.areas);
+        unstable.restore(&from.unstable);
+        flush_pending.restore(&from.flush_pending);
+        has_pinned.restore(&from.has_pinned);
+        protect_seq.restore(&from.protect_seq);
+        alive.restore(&from.alive);
+        tables.restore(&from.tables);
+        for (entry, from) in entries.iter_mut().zip(from.entries.iter()) {
+            entry.restore(from);
+        }
+        subscriptions.restore(&from.subscriptions);
+    }
 }
 
 impl<S: Synchronisation> AddressSpace<S> {

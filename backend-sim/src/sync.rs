@@ -40,6 +40,10 @@ pub trait Atomic32: Send + Sync {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u32, u32>;
+    /// Become what `from` is, while nobody else has either.
+    fn restore(&mut self, from: &Self) {
+        self.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 /// A number that changes in one piece, and that can be waited on: all that a lock is made of.
@@ -62,6 +66,11 @@ pub trait Monitor: Send + Sync {
     /// Block until `until` holds of the number. False if it will not (as far as this implementation can tell):
     /// the caller reports that it waits for ever, and goes on.
     fn wait(&self, until: impl FnMut(u32) -> bool) -> bool;
+    /// Become what `from` is, while nobody else has either.
+    fn restore(&mut self, from: &Self) {
+        let number = from.read();
+        self.update(|_| (number, ()));
+    }
 }
 
 /// A list that has room for so many items.
@@ -91,6 +100,18 @@ pub trait Store<T>: DerefMut<Target = [T]> + Default + Send + Sync {
     fn retain(&mut self, keep: impl FnMut(&T) -> bool);
     /// Drop all items.
     fn clear(&mut self);
+    /// Hold what `items` are, as many as there is room for.
+    fn assign(&mut self, items: &[T])
+    where
+        T: Clone,
+    {
+        self.clear();
+        for item in items {
+            if self.push(item.clone()).is_err() {
+                break;
+            }
+        }
+    }
     /// Is there room for no more?
     fn is_full(&self) -> bool;
 }
@@ -252,7 +273,7 @@ impl<const PATIENCE: u32> Monitor for SpinMonitor<PATIENCE> {
 }
 
 macro_rules! store {
-    ($push:item $full:item) => {
+    ($push:item $($more:item)+) => {
         $push
         fn pop(&mut self) -> Option<T> {
             self.0.pop()
@@ -269,7 +290,7 @@ macro_rules! store {
         fn clear(&mut self) {
             self.0.clear();
         }
-        $full
+        $($more)+
     };
 }
 
@@ -332,6 +353,13 @@ impl<T: Send + Sync, const N: usize> Store<T> for Heap<T, N> {
             }
             self.0.push(item);
             Ok(())
+        }
+        fn assign(&mut self, items: &[T])
+        where
+            T: Clone,
+        {
+            self.0.clear();
+            self.0.extend_from_slice(&items[..items.len().min(N)]);
         }
         fn is_full(&self) -> bool {
             self.0.len() >= N

@@ -10,6 +10,7 @@ use crate::config::MmId;
 use crate::cpu::Cpu;
 use crate::entry::Entry;
 use crate::lock::{Lock, LockName};
+use crate::restore::restore;
 use crate::sync::{Store, Synchronisation};
 use migrate_pin_core::Pfn;
 
@@ -31,6 +32,7 @@ pub(crate) struct Tlb<S: Synchronisation> {
     pub(crate) lock: Lock<S>,
     entries: spin::Mutex<S::Array<Translation, SIZE>>,
 }
+restore!(Tlb: parts lock; lists entries; same);
 
 impl<S: Synchronisation> Tlb<S> {
     pub(crate) fn new() -> Self {

@@ -3,6 +3,7 @@
 use migrate_pin_core::{Access, PolicyKind};
 use migrate_pin_sim::engine::replay::replay;
 use migrate_pin_sim::engine::{explore, Kind, Settings};
+use migrate_pin_sim::race::verdict::Verdict;
 use migrate_pin_sim::race::{self, Effort, Program, Race};
 use migrate_pin_sim::scenario::{catalogue, Step};
 use migrate_pin_sim::{
@@ -148,6 +149,50 @@ fn races_are_short_enough_to_be_enumerated() {
         }
     }
     assert!(long.is_empty(), "to be split: {long:?}");
+}
+
+/// What `race` comes to under `policy`, explored as it asks for itself.
+fn judged(race: &Arc<Race>, policy: PolicyKind) -> Verdict {
+    let settings = Settings::of(race, 1);
+    let came = explore(race, policy, &settings);
+    race.judge(policy, &settings, &came)
+}
+
+const POLICIES: [PolicyKind; 2] = [PolicyKind::Hardened, PolicyKind::AsPosted];
+
+/// Those that somebody thought of come to what they say, and so does a sample of the generated ones.
+#[test]
+fn races_come_to_what_they_say() {
+    let catalogue = race::catalogue::all();
+    let named = |race: &&Race| (2..=3).contains(&race.programs.len()) && !race.events.is_empty();
+    let named = catalogue.iter().filter(named).count();
+    assert!(named >= 30, "only {named} races name events");
+    // A step that has no divisor in common with how many programs and pages there are.
+    let generated = race::generated::all().into_iter().step_by(61);
+    let mut failed = Vec::new();
+    for race in catalogue.into_iter().chain(generated).map(Arc::new) {
+        for policy in POLICIES.into_iter().filter(|p| race.runs_under(*p)) {
+            let verdict = judged(&race, policy);
+            if verdict.failed() || verdict == Verdict::Incomplete {
+                failed.push(format!("{} {policy:?}: {verdict}", race.name));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// The sequential scenarios were written for one order of their steps. With all of their actors at once nothing breaks
+/// under Hardened either.
+#[test]
+fn scenarios_hold_with_their_actors_at_once() {
+    let sequential = catalogue::all().into_iter().filter_map(Race::of);
+    let races: Vec<_> = sequential.filter(|race| race.hardened).collect();
+    assert!(races.len() > 20, "only {} scenarios", races.len());
+    for race in races.into_iter().map(Arc::new) {
+        let came = explore(&race, PolicyKind::Hardened, &Settings::exhaustive(1));
+        assert!(came.found.is_none(), "{}: {:#?}", race.name, came.found);
+        assert!(came.complete && came.executions > 1, "{}", race.name);
+    }
 }
 
 /// The races whose operations are looked at one by one: those that somebody thought of, and the sequential scenarios with

@@ -5,7 +5,7 @@ use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::{Access, PolicyKind};
 use migrate_pin_sim::engine::{explore, Exploration, Kind, Settings};
 use migrate_pin_sim::race::{Program, Race};
-use migrate_pin_sim::scenario::Step;
+use migrate_pin_sim::scenario::{By, Step};
 use migrate_pin_sim::{
     Bug, Config, DeviceSpec, DriverKind, Event, MemcgId, MmId, MmSpec, Populate, VmaSpec,
 };
@@ -49,6 +49,9 @@ const ACQUIRE: Step = Step::Acquire {
     access: Access::Write,
 };
 
+/// The page is acquired already.
+const GIVEN: &[By] = &[By(0, ACQUIRE)];
+
 /// The driver: acquire, and let the device use what it got.
 const DRIVER: Program = Program::new(0, &[ACQUIRE, Step::DeviceAdd(0, 1)]);
 
@@ -79,9 +82,13 @@ fn by_loom(race: &Race, shape: ShapeKind, bound: u32, fences: bool) -> Explorati
     };
     let came = explore(&Arc::new(race), PolicyKind::Hardened, &settings);
     // It has no limit but its bound.
-    assert!(came.executions > 1 && !came.complete);
+    assert!(!came.complete);
     came
 }
+
+/// The race with the fewest has 46 (an area that goes away, on 5.11). With much less than that loom did not see what the actors
+/// have in common.
+const LEAST: u64 = 25;
 
 /// On both shapes nothing breaks, and these events are reached.
 fn holds(programs: &'static [Program], bound: u32, events: &[Event]) {
@@ -89,13 +96,22 @@ fn holds(programs: &'static [Program], bound: u32, events: &[Event]) {
         programs: Cow::Borrowed(programs),
         ..BASE
     };
+    holds_in(&race, bound, events);
+}
+
+fn holds_in(race: &Race, bound: u32, events: &[Event]) {
     for shape in [ShapeKind::V5_11, ShapeKind::V6_12] {
-        let came = by_loom(&race, shape, bound, true);
+        let came = by_loom(race, shape, bound, true);
         println!(
             "{shape:?}: {} executions, {:.1} s",
             came.executions, came.seconds
         );
         assert!(came.found.is_none(), "{:#?}", came.found);
+        assert!(
+            came.executions >= LEAST,
+            "only {} executions",
+            came.executions
+        );
         for event in events {
             assert!(
                 came.events.contains(*event),
@@ -122,10 +138,46 @@ fn write_against_round_trip() {
     holds(RACE, 2, &events);
 }
 
+/// Two CPUs write one acquired page: one faults it back, the other waits for that or finds it done.
+#[test]
+fn two_faults_on_one_page() {
+    const RACE: &[Program] = &[
+        Program::new(0, &[Step::Write(0, 40)]),
+        Program::new(1, &[Step::Write(0, 50)]),
+    ];
+    let race = Race {
+        programs: Cow::Borrowed(RACE),
+        given: Cow::Borrowed(GIVEN),
+        ..BASE
+    };
+    let events = [
+        Event::FaultedBack,
+        Event::FaultRetried,
+        Event::MigrationWait,
+    ];
+    holds_in(&race, 2, &events);
+}
+
 /// Acquire against a short reference that is taken without a lock: before, meanwhile (it backs out), or after.
 #[test]
 fn gup_against_acquire() {
     const RACE: &[Program] = &[DRIVER, SHORT];
+    let events = [
+        Event::Acquired,
+        Event::GupFast,
+        Event::GupFastBackedOut,
+        Event::OlderReference,
+    ];
+    holds(RACE, 2, &events);
+}
+
+/// The same when nobody uses the page: only what GUP-fast does without a lock meets what the driver does.
+#[test]
+fn gup_fast_against_acquire() {
+    const RACE: &[Program] = &[
+        Program::new(0, &[ACQUIRE]),
+        Program::new(1, &[gup(false), Step::GupPut]),
+    ];
     let events = [
         Event::Acquired,
         Event::GupFast,

@@ -332,6 +332,25 @@ fn what_was_cut_short_is_not_complete() {
     assert!(!came.complete && came.executions == 0 && came.bound == Some(0));
 }
 
+/// The last schedule there is may be the last one that is allowed.
+#[test]
+fn a_limit_of_as_many_executions_as_there_are_schedules_cuts_nothing_short() {
+    let model = Arc::new(Steps(&[3, 3]));
+    // Of the three bounds the last has most.
+    let most = at_bound(&model, 2);
+    let limited = |executions| {
+        let settings = Settings {
+            executions,
+            ..Settings::exhaustive(2)
+        };
+        explore(&model, &settings)
+    };
+    let all = explore(&model, &Settings::exhaustive(2));
+    let (exact, less) = (limited(most), limited(most - 1));
+    assert!(exact.complete && exact.executions == all.executions);
+    assert!(!less.complete && less.executions == all.executions - 1);
+}
+
 /// Stops the exploration it is part of, in its fifth execution.
 struct Stopper(Arc<AtomicBool>, std::sync::atomic::AtomicUsize);
 

@@ -60,6 +60,15 @@ impl Plan {
         self.fired.store(0, Ordering::Relaxed);
     }
 
+    /// Go on from where `other` stands.
+    pub fn restore(&self, other: &Self) {
+        for (target, from) in self.targets.iter().zip(&other.targets) {
+            target.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.calls.store(other.calls(), Ordering::Relaxed);
+        self.fired.store(other.fired(), Ordering::Relaxed);
+    }
+
     /// How many fallible calls were made.
     #[must_use]
     pub fn calls(&self) -> u32 {

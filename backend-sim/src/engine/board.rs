@@ -299,10 +299,14 @@ impl Board {
 }
 
 /// A visible operation is about to take place: others may run before it.
+#[inline]
 pub(crate) fn point() {
-    if !racing() {
-        return;
+    if racing() {
+        point_in_race();
     }
+}
+
+fn point_in_race() {
     let switch = board(|board| {
         let switch = board.switch();
         if let Switch::Stay = switch {
@@ -317,10 +321,14 @@ pub(crate) fn point() {
 }
 
 /// The operation at [`point`] has been done, on `object`.
+#[inline]
 pub(crate) fn did(object: usize, verb: &'static str, values: (u32, u32)) {
-    if !recording() {
-        return;
+    if recording() {
+        record(object, verb, values);
     }
+}
+
+fn record(object: usize, verb: &'static str, values: (u32, u32)) {
     board(|board| {
         if board.racing {
             let actor = board.slot();
@@ -377,10 +385,14 @@ fn leave(status: Status) {
 }
 
 /// The monitor at `object` has changed: who waits for it may look again.
+#[inline]
 pub(crate) fn wake(object: usize) {
-    if !racing() {
-        return;
+    if racing() {
+        wake_in_race(object);
     }
+}
+
+fn wake_in_race(object: usize) {
     board(|board| {
         for status in &mut board.status {
             if *status == Status::Waiting(object) {
@@ -401,14 +413,14 @@ pub(crate) fn done() {
 }
 
 /// What the current actor is doing, for the record.
+#[inline]
 pub(crate) fn at(primitive: &'static str) {
-    if !recording() {
-        return;
+    if recording() {
+        board(|board| {
+            let slot = board.slot();
+            board.primitive[slot] = primitive;
+        });
     }
-    board(|board| {
-        let slot = board.slot();
-        board.primitive[slot] = primitive;
-    });
 }
 
 /// The current actor begins its next step, for the record.

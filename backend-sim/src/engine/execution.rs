@@ -13,11 +13,43 @@ use crate::scenario::By;
 use crate::sync::Synchronisation;
 use crate::violation::{Invariant, Violation};
 use migrate_pin_core::PolicyKind;
+use std::sync::Arc;
 
 /// A machine on which the actors of a race are about to begin.
 pub(crate) struct Stage<S: Synchronisation> {
     pub(crate) machine: Machine<S>,
     pub(crate) names: spin::Mutex<Names>,
+}
+
+/// A race that is set up once and run as often as one likes: two stages that were made alike, one to act on and one to
+/// put that back by. Only for synchronisations that live longer than an execution.
+pub(crate) struct Repeated<S: Synchronisation> {
+    stage: Arc<Stage<S>>,
+    /// Large, and handed on from execution to execution.
+    pattern: Box<Stage<S>>,
+    hands: Vec<Hands>,
+}
+
+impl<S: Synchronisation> Repeated<S> {
+    /// Both stages, by `anew`: [`set_up`] with the same arguments each time.
+    pub(crate) fn new(anew: impl Fn() -> (Stage<S>, Vec<Hands>)) -> Self {
+        let (pattern, hands) = anew();
+        let stage = Arc::new(anew().0);
+        Self {
+            stage,
+            pattern: Box::new(pattern),
+            hands,
+        }
+    }
+
+    /// The stage and what the actors have in their hands, as they are before anybody acts. None if somebody still has
+    /// the stage of the execution before.
+    pub(crate) fn again(&mut self) -> Option<(Arc<Stage<S>>, Vec<Hands>)> {
+        let stage = Arc::get_mut(&mut self.stage)?;
+        stage.machine.restore(&self.pattern.machine);
+        stage.names.get_mut().clone_from(&self.pattern.names.lock());
+        Some((self.stage.clone(), self.hands.clone()))
+    }
 }
 
 /// What an execution came to.
@@ -173,7 +205,7 @@ pub(crate) fn wind_up<S: Synchronisation>(
     machine.check_quiescent();
     machine.check_nothing_left();
     Outcome {
-        violations: machine.violations().into_iter().collect(),
+        violations: machine.kept_violations(),
         broken: machine.broken().collect(),
         events,
         state,

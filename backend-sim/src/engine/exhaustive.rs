@@ -29,8 +29,6 @@ pub(crate) struct Search {
     depth: usize,
     used: u32,
     begun: bool,
-    /// There was no further schedule.
-    ended: bool,
     /// The program did something else when it was run again: it depends on more than the schedule.
     strayed: bool,
 }
@@ -44,7 +42,6 @@ impl Search {
             depth: 0,
             used: 0,
             begun: false,
-            ended: false,
             strayed: false,
         }
     }
@@ -54,7 +51,6 @@ impl Search {
         if self.begun {
             loop {
                 let Some(node) = self.path.last_mut() else {
-                    self.ended = true;
                     return false;
                 };
                 if node.left != 0 {
@@ -70,10 +66,11 @@ impl Search {
         true
     }
 
-    /// Has every schedule within the bound been run? Never, if the program behaved differently under the same
-    /// schedule.
+    /// Has every schedule within the bound been run, when those that were begun have ended? There is nothing left to try on
+    /// the way of the last one then, whether or not one more was asked for. Never, if the program behaved differently
+    /// under the same schedule.
     pub(crate) fn exhausted(&self) -> bool {
-        self.begun && self.path.is_empty() && self.ended && !self.strayed
+        self.begun && self.path.iter().all(|node| node.left == 0) && !self.strayed
     }
 
     /// Who runs next, of `candidates` (not empty). `running` is who would go on if nobody else is taken.

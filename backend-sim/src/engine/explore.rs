@@ -4,12 +4,13 @@
 use crate::config::MAX_ACTORS;
 use crate::engine::board::{self, board, Chooser, Operation};
 use crate::engine::driven::Driven;
-use crate::engine::execution::{play, set_up, wind_up, Conduct, Outcome, Stage};
+use crate::engine::execution::{play, set_up, wind_up, Conduct, Outcome, Repeated, Stage};
 use crate::engine::exhaustive::Search;
 use crate::engine::scheduled::Scheduled;
 use crate::engine::{Exploration, Found, Kind, Settings};
 use crate::event::EventSet;
 use crate::race::Race;
+use crate::scenario::player::Hands;
 use migrate_pin_core::PolicyKind;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use std::collections::BTreeSet;
@@ -74,19 +75,29 @@ pub(crate) fn at_once<R: Send + 'static, A: FnOnce() -> R + Send + 'static>(
     threads.into_iter().map(join).collect()
 }
 
-/// One execution of a race.
+/// One execution of a race, on a machine that is built for it.
 pub(crate) fn execute(
     race: &Arc<Race>,
     policy: PolicyKind,
     settings: &Settings,
 ) -> (Outcome, Arc<Stage<Scheduled>>) {
+    let (stage, hands) = set_up(race, policy, settings.bugs, settings.states);
+    let stage = Arc::new(stage);
+    (execute_on(&stage, hands, race, settings), stage)
+}
+
+/// One execution of a race that is set up.
+fn execute_on(
+    stage: &Arc<Stage<Scheduled>>,
+    hands: Vec<Hands>,
+    race: &Arc<Race>,
+    settings: &Settings,
+) -> Outcome {
     let conduct = Conduct {
         step: board::step,
         pause: board::pause,
         speak: settings.states,
     };
-    let (stage, hands) = set_up::<Scheduled>(race, policy, settings.bugs, settings.states);
-    let stage = Arc::new(stage);
     let lines = at_once(hands.into_iter().enumerate().map(|(index, hands)| {
         let (stage, race) = (stage.clone(), race.clone());
         move || play(&stage, &race.programs[index], hands, &conduct)
@@ -98,19 +109,32 @@ pub(crate) fn execute(
         };
         who.zip(lines).flat_map(told).collect()
     });
-    let mut outcome = wind_up(&stage, race, said);
+    let mut outcome = wind_up(stage, race, said);
     if board(|board| board.tally().endless) && outcome.violations.is_empty() {
         stage.machine.report_deadlock(crate::config::ActorId(0));
-        outcome.violations = stage.machine.violations().into_iter().collect();
+        outcome.violations = stage.machine.kept_violations();
         outcome.broken = stage.machine.broken().collect();
     }
-    (outcome, stage)
+    outcome
 }
 
-/// The executions of a race.
+/// The executions of a race, which is set up once.
 pub(crate) fn of_race(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Body {
     let (race, settings) = (race.clone(), settings.clone());
-    Arc::new(move || execute(&race, policy, &settings).0)
+    let kept = Mutex::new(None);
+    Arc::new(move || {
+        let anew = || set_up::<Scheduled>(&race, policy, settings.bugs, settings.states);
+        let mut repeated = lock(&kept).take().unwrap_or_else(|| Repeated::new(anew));
+        let (stage, hands) = repeated.again().unwrap_or_else(|| {
+            // An actor of the execution before has not let go of it.
+            let (stage, hands) = anew();
+            (Arc::new(stage), hands)
+        });
+        let outcome = execute_on(&stage, hands, &race, &settings);
+        drop(stage);
+        *lock(&kept) = Some(repeated);
+        outcome
+    })
 }
 
 fn shuttle_config() -> shuttle::Config {
@@ -271,4 +295,51 @@ pub(crate) fn scripted<T: Send + 'static>(
     });
     let scripted = lock(&result).take();
     scripted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::catalogue;
+
+    /// What an exploration found, without how long it took.
+    fn said(exploration: Exploration) -> String {
+        format!(
+            "{:#?}",
+            Exploration {
+                seconds: 0.0,
+                ..exploration
+            }
+        )
+    }
+
+    #[test]
+    fn a_machine_that_is_put_back_is_one_that_is_built_anew() {
+        let sequential = catalogue::all().into_iter().filter_map(Race::of);
+        let generated = crate::race::generated::all().into_iter().step_by(97);
+        let races = crate::race::catalogue::all().into_iter().chain(sequential);
+        let (mut executions, mut found) = (0, 0);
+        for race in races.chain(generated).map(Arc::new) {
+            for policy in [PolicyKind::Hardened, PolicyKind::AsPosted] {
+                let settings = Settings {
+                    executions: 300,
+                    states: true,
+                    ..Settings::exhaustive(1)
+                };
+                let anew: Body = {
+                    let (race, settings) = (race.clone(), settings.clone());
+                    Arc::new(move || execute(&race, policy, &settings).0)
+                };
+                let anew = by_shuttle(&anew, &settings);
+                let put_back = by_shuttle(&of_race(&race, policy, &settings), &settings);
+                executions += put_back.executions;
+                found += usize::from(put_back.found.is_some());
+                assert_eq!(said(put_back), said(anew), "{} {policy:?}", race.name);
+            }
+        }
+        assert!(
+            executions > 10_000 && found > 10,
+            "{executions} executions, {found} that broke something"
+        );
+    }
 }

@@ -54,8 +54,8 @@ pub enum Object {
     DeviceTable(DeviceId),
     /// The driver's lock over its free device pages.
     DevicePool(DeviceId),
-    /// What a driver keeps of a migration for all its calls (only where it is broken).
-    SharedMigration(DeviceId),
+    /// A word that a driver shares between its calls: `cpages`, the flags of the area, or a source word.
+    Shared(DeviceId, &'static str),
     /// The lock over the pin records.
     PinTable,
     /// Nothing that the machine knows.
@@ -89,7 +89,7 @@ impl Object {
             | Self::Entry(..)
             | Self::Pmd(..)
             | Self::ProtectSeq(_)
-            | Self::SharedMigration(_)
+            | Self::Shared(..)
             | Self::Unknown => return None,
         })
     }
@@ -145,8 +145,12 @@ pub(crate) fn catalogue(machine: &Machine<Scheduled>) -> Vec<(usize, Object)> {
         known.push((at(device.table_lock.monitor()), Object::DeviceTable(id)));
         known.push((at(device.pool_lock.monitor()), Object::DevicePool(id)));
         let shared = &device.shared;
-        for word in [&shared.cpages, &shared.flags, &shared.pfn] {
-            known.push((at(word), Object::SharedMigration(id)));
+        for (word, name) in [
+            (&shared.cpages, "cpages"),
+            (&shared.flags, "area flags"),
+            (&shared.pfn, "source word"),
+        ] {
+            known.push((at(word), Object::Shared(id, name)));
         }
     }
     known
@@ -224,7 +228,7 @@ impl FrameNames {
             Object::Lru => "lru_lock".to_owned(),
             Object::DeviceTable(device) => format!("page table of device {}", device.0),
             Object::DevicePool(device) => format!("free pages of device {}", device.0),
-            Object::SharedMigration(device) => format!("migrate_vma of device {}", device.0),
+            Object::Shared(device, word) => format!("shared {word} of device {}", device.0),
             Object::PinTable => "pin records".to_owned(),
             Object::Unknown => "?".to_owned(),
         }
@@ -244,9 +248,7 @@ impl FrameNames {
                 Pmd::Huge(pfn, _) => format!("huge {}", self.of(pfn)),
                 other => format!("{other:?}").to_lowercase(),
             },
-            Object::ProtectSeq(_) | Object::SharedMigration(_) | Object::Unknown => {
-                word.to_string()
-            }
+            Object::ProtectSeq(_) | Object::Shared(..) | Object::Unknown => word.to_string(),
             // Sequence number and sections in one.
             Object::Notifier(_) => format!("{word:#x}"),
             _ if word == 0 => "free".to_owned(),

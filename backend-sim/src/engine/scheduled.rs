@@ -72,6 +72,9 @@ impl Atomic32 for Word {
             old => Err(old),
         }
     }
+    fn restore(&mut self, from: &Self) {
+        *self.0.get_mut() = from.0.load(Self::ORDER);
+    }
 }
 
 /// A number that can be waited on.
@@ -124,6 +127,10 @@ impl Monitor for Number {
             }
         }
         true
+    }
+
+    fn restore(&mut self, from: &Self) {
+        *self.0.get_mut() = from.0.load(Word::ORDER);
     }
 }
 

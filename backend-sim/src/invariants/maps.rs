@@ -11,9 +11,13 @@ use migrate_pin_core::Pfn;
 impl<S: Synchronisation> Cpu<'_, S> {
     /// The outermost PTL section of this actor ends: what was touched in it has to be in order.
     pub(crate) fn settle(&self) {
-        let (pages, entries) = {
+        let (mut pages, mut entries) = {
             let mut books = self.m.ledger.lock();
             let doing = &mut books.doing[self.slot()];
+            if doing.pages.is_empty() && doing.entries.is_empty() {
+                doing.cleared.clear();
+                return;
+            }
             let pages = core::mem::take(&mut doing.pages);
             let entries = core::mem::take(&mut doing.entries);
             doing.cleared.clear();
@@ -30,6 +34,12 @@ impl<S: Synchronisation> Cpu<'_, S> {
         for (mm, vpn) in entries.iter() {
             self.check_rmap(*mm, (*vpn).into());
         }
+        // Their room is used again: there are several sections in each of millions of executions.
+        pages.clear();
+        entries.clear();
+        let mut books = self.m.ledger.lock();
+        let doing = &mut books.doing[self.slot()];
+        (doing.pages, doing.entries) = (pages, entries);
     }
 
     /// MAP: no PTL section is changing who maps the page.
@@ -85,8 +95,8 @@ impl<S: Synchronisation> Cpu<'_, S> {
 
     /// A page-table entry maps `page` now.
     pub(crate) fn check_mapping(&self, page: Pfn, present: bool) {
-        let book = self.read_book(page);
-        if !self.read_book(self.head(page)).alive {
+        let device_maps = self.book(page, |book| book.device_maps);
+        if self.book(self.head(page), |book| book.alive) != Some(true) {
             self.violate(Invariant::Uaf, Some(page), "a free page is mapped");
         }
         if present && self.is_device_page(page) {
@@ -96,7 +106,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 "device memory is mapped for a CPU",
             );
         }
-        if present && book.device_maps > 0 {
+        if present && device_maps.is_some_and(|maps| maps > 0) {
             self.violate(
                 Invariant::Excl,
                 Some(page),
@@ -107,7 +117,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
 
     /// A page is about to be unlocked: whoever waits for its migration entries will not find them changed later.
     pub(crate) fn check_unlock(&self, page: Pfn) {
-        let migration = self.read_book(page).migration;
+        let migration = self.book(page, |book| book.migration).unwrap_or(0);
         if migration > 0 {
             self.disagree(
                 Invariant::Pte,

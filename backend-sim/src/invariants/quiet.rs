@@ -5,7 +5,7 @@ use super::data::Place;
 use crate::config::{ActorId, MmId, MAX_MEMCGS, TABLE_PAGES};
 use crate::cpu::Cpu;
 use crate::entry::{Entry, Pmd};
-use crate::frame::{Identity, FIRST_PFN};
+use crate::frame::{Frame, Identity, FIRST_PFN};
 use crate::ledger::PageBook;
 use crate::machine::{LruState, Machine};
 use crate::sync::{Atomic32, Synchronisation};
@@ -23,8 +23,14 @@ impl<S: Synchronisation> Machine<S> {
         let cpu = self.cpu(ActorId(0));
         cpu.at("when all is quiet");
         self.quiet_locks(&cpu);
-        for page in self.pfns() {
+        // Most pages are free, and nothing is wrong with them.
+        let suspect = |book: &PageBook, frame: &Frame<S>| {
+            book.alive || frame.count.load(Ordering::Relaxed) != u32::from(book.base)
+        };
+        let mut next = FIRST_PFN;
+        while let Some(page) = self.next_page(next, suspect) {
             self.quiet_page(&cpu, page);
+            next = page.0 + 1;
         }
         self.quiet_pins(&cpu);
         for (index, space) in self.mms.iter().enumerate() {
@@ -39,6 +45,16 @@ impl<S: Synchronisation> Machine<S> {
         if !self.ledger.lock().sections.is_empty() {
             cpu.violate(Invariant::Lock, None, "a notifier section is left open");
         }
+    }
+
+    /// The first page, from this number on, that is `wanted`. The ledger is locked once for all that are passed over: nobody
+    /// runs who might wait for it.
+    fn next_page(&self, from: usize, wanted: impl Fn(&PageBook, &Frame<S>) -> bool) -> Option<Pfn> {
+        let books = self.ledger.lock();
+        let pages = books.pages.iter().zip(self.frames.iter()).enumerate();
+        let mut rest = pages.skip(from - FIRST_PFN);
+        rest.find(|(_, (book, frame))| wanted(book, frame))
+            .map(|(index, _)| Pfn(FIRST_PFN + index))
     }
 
     /// LOCK: all are free.
@@ -88,7 +104,6 @@ impl<S: Synchronisation> Machine<S> {
         if frame.head.get() != 0 && frame.head.get() as usize != page.0 {
             return; // A tail page: its head is looked at.
         }
-        // Most pages are free.
         if let Some((false, base)) = cpu.book(page, |book| (book.alive, book.base)) {
             if count != u32::from(base) {
                 cpu.disagree(
@@ -359,17 +374,20 @@ impl<S: Synchronisation> Machine<S> {
                 );
             }
         }
-        for (index, frame) in self.frames.iter().enumerate() {
-            let page = Pfn(FIRST_PFN + index);
-            let tail = frame.head.get() != 0 && frame.head.get() as usize != page.0;
-            let mapped = |book: &mut PageBook| book.alive && book.entries > 0;
-            if !tail && frame.memcg.get() == 0 && cpu.book(page, mapped) == Some(true) {
+        let mapped = |book: &PageBook, frame: &Frame<S>| {
+            frame.memcg.get() == 0 && book.alive && book.entries > 0
+        };
+        let mut next = FIRST_PFN;
+        while let Some(page) = self.next_page(next, mapped) {
+            // A tail page has its head's charge.
+            if cpu.head(page) == page {
                 cpu.violate(
                     Invariant::Charge,
                     Some(page),
                     "a mapped page is charged to nobody",
                 );
             }
+            next = page.0 + 1;
         }
     }
 }
@@ -386,12 +404,11 @@ impl<S: Synchronisation> Machine<S> {
         let cpu = self.cpu(ActorId(0));
         cpu.at("when all have exited");
         cpu.lru_drain_all();
-        for page in self.pfns() {
-            let idle =
-                |book: &mut PageBook| !book.alive && book.pins == 0 && book.original.is_none();
-            if cpu.book(page, idle) == Some(true) {
-                continue;
-            }
+        let busy =
+            |book: &PageBook, _: &Frame<S>| book.alive || book.pins > 0 || book.original.is_some();
+        let mut next = FIRST_PFN;
+        while let Some(page) = self.next_page(next, busy) {
+            next = page.0 + 1;
             let book = cpu.read_book(page);
             let some = Some(page);
             if book.pins > 0 {

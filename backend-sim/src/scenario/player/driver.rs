@@ -65,7 +65,7 @@ impl<S: Synchronisation> Player<'_, S> {
                     Ok(session) => {
                         self.say(format_args!("setup: {} of {n}", session.cpages));
                         self.words(&session);
-                        self.hands.session = Some(session);
+                        self.hands.session = Some(Box::new(session));
                     }
                     Err(error) => self.say(refused("setup", error)),
                 }
@@ -91,7 +91,7 @@ impl<S: Synchronisation> Player<'_, S> {
         }
     }
 
-    fn next_stage(&mut self, mut session: Session, step: Step) -> Option<Session> {
+    fn next_stage(&mut self, mut session: Box<Session>, step: Step) -> Option<Box<Session>> {
         if matches!(step, Step::ProvideThis(_) | Step::Finalize | Step::Abandon)
             && !self.hands.moved
         {
@@ -123,12 +123,12 @@ impl<S: Synchronisation> Player<'_, S> {
                 self.say(format_args!("map: {mapped}"));
             }
             Step::Finalize => {
-                dev.finalize(session);
+                dev.finalize(*session);
                 self.hands.moved = false;
                 return None;
             }
             Step::Abandon => {
-                dev.abandon(session);
+                dev.abandon(*session);
                 self.hands.moved = false;
                 return None;
             }

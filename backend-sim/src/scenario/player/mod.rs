@@ -23,9 +23,10 @@ use migrate_pin_core::ops::Range;
 use migrate_pin_core::{Error, Pfn};
 
 /// What an actor has in its hands between two steps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Hands {
-    session: Option<Session>,
+    /// Most have none, and it is large.
+    session: Option<Box<Session>>,
     /// What [`Step::ProvideThis`] gave the session, until pages takes it.
     given: Vec<Give>,
     /// Pages has run.

@@ -64,8 +64,10 @@
 //!
 //! # Scope
 //!
-//! On the 6.12 shape two threads that fault on one device page at a time may refuse each
-//! other, as they do in that kernel: each handler's reference is unaccounted to the other.
+//! On the 6.12 shape, as posted, two threads that fault on one device page at a time may refuse each other, as they do in
+//! that kernel: each handler's reference is unaccounted to the other. `Hardened` looks over references on device-private
+//! pages ([`Rules::ignores_device_waiters`](policy::Rules::ignores_device_waiters)), so that a driver that needs its own
+//! device page to stay must lock it: a plain reference does not keep it.
 //!
 //! Compound pages are refused or split, never moved whole. Hugetlb, DAX and special areas are refused, as
 //! the kernel does. KSM, mlock accounting, NUMA hints and statistics do not influence a decision, and are

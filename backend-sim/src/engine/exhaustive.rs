@@ -3,6 +3,10 @@
 //! A *preemption* is a switch away from an actor that could go on; switches at an actor that blocks, yields or ends are
 //! free, and all of them are taken. So when [`Search::begin`] says that there is nothing left, every schedule within the
 //! bound has been run.
+//!
+//! What can be switched at is what the machine's synchronisation makes visible. Letting go of a lock other than a page's is
+//! no such place: it is done in one piece with the operation before it. Whatever can be reached by a switch in between is
+//! reached without, though where somebody else then blocks on the lock it may take one preemption more.
 
 use crate::engine::board::Actors;
 

@@ -11,6 +11,7 @@ use crate::engine::{Exploration, Found, Kind, Settings};
 use crate::event::EventSet;
 use crate::race::Race;
 use crate::scenario::player::Hands;
+use crate::violation::Invariant;
 use migrate_pin_core::PolicyKind;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use std::collections::BTreeSet;
@@ -110,7 +111,7 @@ fn execute_on(
         who.zip(lines).flat_map(told).collect()
     });
     let mut outcome = wind_up(stage, race, said);
-    if board(|board| board.tally().endless) && outcome.violations.is_empty() {
+    if board(|board| board.tally().endless) && !outcome.broken.contains(&Invariant::Live) {
         stage.machine.report_deadlock(crate::config::ActorId(0));
         outcome.violations = stage.machine.kept_violations();
         outcome.broken = stage.machine.broken().collect();

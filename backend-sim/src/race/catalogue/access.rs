@@ -28,7 +28,7 @@ pub(super) fn races() -> Vec<Race> {
             "acquire-write",
             "a CPU writes the page that a driver acquires",
             &[&[acquire(1, 1)], &[Step::Write(1, 8)]],
-            &[Event::HardwareDirty, Event::MigrationWait, Event::FaultedBack],
+            &[Event::StaleTlbHit, Event::MigrationWait, Event::FaultedBack],
         )
         .and_loom(1),
         race(

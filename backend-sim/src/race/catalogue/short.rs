@@ -23,6 +23,9 @@ pub(super) const WRITTEN: &[Standing] = &[(A, 1, Populate::Written(7))];
 /// Two, at 1 and 2.
 pub(super) const TWO: &[Standing] = &[(A, 1, Populate::Written(7)), (A, 2, Populate::Written(8))];
 
+/// The second CPU has page 1 in its TLB, writable and dirty.
+const WARM: By = By(1, Step::Write(1, 7));
+
 /// Page 1 is pinned for the first actor's device, which has written it.
 pub(super) const ACQUIRED: &[By] = &[By(0, acquire(1, 1)), By(0, Step::DeviceAdd(1, 1))];
 /// Page 1 has been migrated to a device.
@@ -88,6 +91,7 @@ pub(super) fn race(
         about: Cow::Borrowed(about),
         config: CONFIG,
         populate: Cow::Borrowed(WRITTEN),
+        given: Cow::Borrowed(&[WARM]),
         programs: programs.iter().enumerate().map(program).collect(),
         events,
         ..Race::BASE
@@ -101,10 +105,14 @@ impl Race {
         Self { given, ..self }
     }
 
-    /// The same with this standing there.
+    /// The same with this standing there, and nothing done before.
     pub(super) fn standing(self, populate: &'static [Standing]) -> Self {
-        let populate = Cow::Borrowed(populate);
-        Self { populate, ..self }
+        let (populate, given) = (Cow::Borrowed(populate), Cow::Borrowed(&[] as &[By]));
+        Self {
+            populate,
+            given,
+            ..self
+        }
     }
 
     /// The same on this machine.

@@ -33,6 +33,8 @@ pub(super) struct Kind {
     pub(super) device: bool,
     /// Has a child the page as well?
     pub(super) shared: bool,
+    /// Is the second actor in the address space to fork into?
+    pub(super) child: bool,
     /// Is it a huge page?
     pub(super) huge: bool,
     /// Was it migrated, not pinned?
@@ -67,6 +69,20 @@ const fn space(vmas: &'static [VmaSpec]) -> MmSpec<'static> {
 
 const EMPTY: MmSpec<'static> = space(&[]);
 const ANONYMOUS: Config<'static> = config(&[space(&[VmaSpec::anonymous(0, 4)]), EMPTY]);
+/// The second actor is in the address space to fork into.
+const WITH_CHILD: Config<'static> = Config {
+    actors: &[
+        ActorSpec {
+            cpu: 0,
+            mm: Some(A),
+        },
+        ActorSpec {
+            cpu: 1,
+            mm: Some(B),
+        },
+    ],
+    ..ANONYMOUS
+};
 const SHARED: Config<'static> = config(&[
     space(&[VmaSpec::anonymous(0, 4).of(VmaKind::Shared(FileId(0), 0))]),
     EMPTY,
@@ -125,6 +141,7 @@ const fn plain(
         given: &[],
         device: false,
         shared: false,
+        child: false,
         huge: false,
         migrated: false,
     }
@@ -168,7 +185,15 @@ const fn acquire(pages: u16, access: Access) -> Step {
 /// One page each, at page 1; a huge page is there as a whole.
 pub(super) const KINDS: &[Kind] = &[
     plain("hole", "nothing is there yet", &[]),
-    plain("written", "anonymous memory", WRITTEN),
+    Kind {
+        given: &[By(0, Step::Read(1)), By(1, Step::Write(1, 7))],
+        ..plain(
+            "written",
+            "anonymous memory, in the TLBs of both CPUs",
+            WRITTEN,
+        )
+    },
+    plain("untouched", "anonymous memory, in no TLB", WRITTEN),
     plain(
         "in-batch",
         "anonymous memory, still in the LRU batch of a CPU",
@@ -216,12 +241,15 @@ pub(super) const KINDS: &[Kind] = &[
         "a page of a shared file, read",
         &[(A, 1, Populate::Read)],
     ),
-    file(
-        Place::Shared,
-        "shared-file-written",
-        "a page of a shared file, written",
-        WRITTEN,
-    ),
+    Kind {
+        given: &[By(1, Step::Write(1, 7))],
+        ..file(
+            Place::Shared,
+            "shared-file-written",
+            "a page of a shared file, written, in a CPU's TLB",
+            WRITTEN,
+        )
+    },
     file(
         Place::Shared,
         "shared-file-private-data",
@@ -249,6 +277,33 @@ pub(super) const KINDS: &[Kind] = &[
             WRITTEN,
         )
     },
+    Kind {
+        given: &[By(0, Step::Fork(B))],
+        config: WITH_CHILD,
+        shared: true,
+        child: true,
+        ..plain(
+            "childs",
+            "anonymous memory shared with a child, who acts",
+            WRITTEN,
+        )
+    },
+    Kind {
+        given: &[
+            By(0, Step::ToDevice { at: 1, pages: 1 }),
+            By(0, Step::Fork(B)),
+        ],
+        config: WITH_CHILD,
+        shared: true,
+        child: true,
+        migrated: true,
+        device: true,
+        ..plain(
+            "childs-on-device",
+            "migrated to a device, then shared with a child, who acts",
+            WRITTEN,
+        )
+    },
     given(
         "acquired",
         "pinned for a device that has written it",
@@ -272,6 +327,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         migrated: true,
+        shared: true,
         ..given(
             "on-device-shared",
             "migrated to a device, then shared with a child",

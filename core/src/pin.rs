@@ -311,7 +311,7 @@ pub enum Fault {
     /// The page is the CPU's again: repeat the access.
     Done,
     /// Setup selected nothing: no page of this device stands at the address any more, or it is locked,
-    /// mapped where it can't be unmapped, or (6.12) referenced by another's fault: let others run, then
+    /// mapped where it can't be unmapped, or (6.12, as posted) referenced by another's fault: let others run, then
     /// repeat the access.
     Gone,
     /// The original's lock was busy, or it could not be handed over: let others run, then repeat the access.

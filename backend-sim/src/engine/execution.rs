@@ -9,7 +9,7 @@ use crate::machine::Machine;
 use crate::race::{Program, Race};
 use crate::scenario::outcome::{self, Names};
 use crate::scenario::player::{Hands, Player};
-use crate::scenario::{By, Step};
+use crate::scenario::By;
 use crate::sync::Synchronisation;
 use crate::violation::{Invariant, Violation};
 use migrate_pin_core::PolicyKind;
@@ -125,20 +125,21 @@ fn given<S: Synchronisation>(
     speak: bool,
 ) -> Vec<Hands> {
     let (hands, waits) = prepare(machine, race, names, speak);
-    if let Some(step) = waits {
+    if let Some(place) = waits.first() {
+        let step = &race.given[*place];
         panic!("{}: {step:?} is given, and has to wait", race.name);
     }
     hands
 }
 
-/// Do what is given. What each program's actor has in its hands then, and the first step that would have had to wait.
-fn prepare<S: Synchronisation>(
+/// Do what is given. What each program's actor has in its hands then, and the places of steps that would have had to wait.
+pub(crate) fn prepare<S: Synchronisation>(
     machine: &Machine<S>,
     race: &Race,
     names: &spin::Mutex<Names>,
     speak: bool,
-) -> (Vec<Hands>, Option<Step>) {
-    let mut waits = None;
+) -> (Vec<Hands>, Vec<usize>) {
+    let mut waits = Vec::new();
     let player = |actor| {
         let mut player = Player::new(machine, names, actor);
         player.set_quiet(!speak);
@@ -146,7 +147,7 @@ fn prepare<S: Synchronisation>(
     };
     let programs = race.programs.iter();
     let mut players: Vec<_> = programs.map(|program| player(program.actor)).collect();
-    for By(actor, step) in race.given.iter() {
+    for (place, By(actor, step)) in race.given.iter().enumerate() {
         machine.begin_step();
         let own = race.programs.iter().position(|p| p.actor == *actor);
         let done = match own {
@@ -155,7 +156,7 @@ fn prepare<S: Synchronisation>(
             None => player(*actor).step(*step),
         };
         if done.is_err() {
-            waits.get_or_insert(*step);
+            waits.push(place);
         }
     }
     (players.into_iter().map(Player::into_hands).collect(), waits)

@@ -6,7 +6,7 @@
 
 use crate::engine::board::{board, Actors, Chooser};
 use crate::engine::driven::Driven;
-use crate::engine::execution::{furnish, Repeated, Stage};
+use crate::engine::execution::{furnish, prepare, Repeated, Stage};
 use crate::engine::explore::{execute_on, lock, shuttle_config};
 use crate::engine::scheduled::Scheduled;
 use crate::engine::Settings;
@@ -14,6 +14,7 @@ use crate::event::EventSet;
 use crate::machine::Machine;
 use crate::race::Race;
 use crate::scenario::outcome::Names;
+use crate::sync::{Spin, Synchronisation};
 use crate::violation::{Invariant, Violation};
 use migrate_pin_core::PolicyKind;
 use std::collections::HashMap;
@@ -145,8 +146,30 @@ impl Fed {
     }
 }
 
+/// The race as [`Fed::run`] runs it: without what can't stand where it puts it, and without given steps that would have to wait. This
+/// one can be explored and replayed.
+///
+/// # Panics
+/// If the machine can't be built: the configuration is wrong.
+#[must_use]
+pub fn standing(race: &Race, policy: PolicyKind) -> Race {
+    let stage = empty::<Spin>(race, policy);
+    let mut race = race.clone();
+    let machine = &stage.machine;
+    race.populate
+        .to_mut()
+        .retain(|(mm, page, what)| machine.populate(*mm, (*page).into(), *what));
+    let (_, waits) = prepare(machine, &race, &stage.names, false);
+    let mut place = 0;
+    race.given.to_mut().retain(|_| {
+        place += 1;
+        !waits.contains(&(place - 1))
+    });
+    race
+}
+
 /// A machine with nothing in it.
-fn empty(race: &Race, policy: PolicyKind) -> Stage<Scheduled> {
+fn empty<S: Synchronisation>(race: &Race, policy: PolicyKind) -> Stage<S> {
     let config = crate::config::Config {
         policy,
         ..race.config

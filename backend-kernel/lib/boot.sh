@@ -222,47 +222,50 @@ static_tests() {
   say_lines "$found"
   # With overflow checks, as on the debug kernel, an addition may panic.
   [ "$variant" = plain ] || return 0
-  found=$("llvm-nm$LLVM" --undefined-only "$build/mm/migrate_pin/migrate_pin_kernel.o" | grep -E 'panic|core3fmt' || true)
-  check 'the Rust object refers to no panic and no formatter' [ -z "$found" ]
+  found=$("llvm-nm$LLVM" --undefined-only "$build"/mm/migrate_pin/{migrate_pin_kernel.o,rust_test_driver/*.o} |
+    grep -E 'panic|core3fmt' || true)
+  check 'the Rust objects refer to no panic and no formatter' [ -z "$found" ]
   say_lines "$found"
 }
 
-# The self-tests, with their own verdicts.
+# self_tests BOOT LABEL: the self-tests, with their own verdicts, on the devices of one driver.
 self_tests() {
-  local thp line name
+  local boot=$1 label=$2 thp suite line name
   for thp in never always; do
+    suite=$boot-$thp
     while read -r line; do
       name=${line#*ok * }
-      check "self-test, huge pages $thp: $name" [ "${line%% *}" = ok ]
-      [ "${line%% *}" = ok ] || say_lines "$(lines_of pin "pin-$thp" | grep -B3 -F "$line" | grep '^#')"
-    done < <(lines_of pin "pin-$thp" | grep -E '^(not )?ok [0-9]')
-    check "self-tests, huge pages $thp: all of them ran" \
-      [ "1..$(lines_of pin "pin-$thp" | grep -cE '^(not )?ok [0-9]')" = \
-      "$(lines_of pin "pin-$thp" | grep '^1\.\.' || true)" ]
+      check "$label, huge pages $thp: $name" [ "${line%% *}" = ok ]
+      [ "${line%% *}" = ok ] || say_lines "$(lines_of "$boot" "$suite" | grep -B3 -F "$line" | grep '^#')"
+    done < <(lines_of "$boot" "$suite" | grep -E '^(not )?ok [0-9]')
+    check "$label, huge pages $thp: all of them ran" \
+      [ "1..$(lines_of "$boot" "$suite" | grep -cE '^(not )?ok [0-9]')" = \
+      "$(lines_of "$boot" "$suite" | grep '^1\.\.' || true)" ]
   done
 }
 
 # scenario FILE NAME: the lines of one scenario.
 scenario() { awk -v name="$2" '/^[^ ]/ { found = $0 == name } found' "$1"; }
 
-# The same scenarios on the simulated machine and in the kernel: the same lines.
+# conformance BOOT LABEL: the same scenarios on the simulated machine and in the kernel, through one driver: the same
+# lines.
 conformance() {
-  local sim=$build/conformance.sim kernel=$build/conformance.kernel bad=$build/conformance.bad name count=0
+  local sim=$build/conformance.sim kernel=$build/$1.kernel bad=$build/conformance.bad label=$2 name count=0
   local program=$cache/cargo/release/migrate-pin-conformance-sim
   "$program" >"$sim" || die 'the simulation fails'
-  lines_of conformance conformance | grep -v '^exit ' >"$kernel" || true
+  lines_of "$1" conformance | grep -v '^exit ' >"$kernel" || true
   while read -r name; do
     count=$((count + 1))
-    check "conformance: $name" cmp -s <(scenario "$sim" "$name") <(scenario "$kernel" "$name")
+    check "$label: $name" cmp -s <(scenario "$sim" "$name") <(scenario "$kernel" "$name")
     diff -U2 --label simulation --label kernel <(scenario "$sim" "$name") <(scenario "$kernel" "$name") |
       sed 's/^/# /' || true
   done < <(grep '^[^ ]' "$sim")
-  check "conformance: at least 40 scenarios, here $count" [ "$count" -ge 40 ]
-  check 'conformance: nothing else was printed by the kernel' cmp -s "$sim" "$kernel"
+  check "$label: at least 40 scenarios, here $count" [ "$count" -ge 40 ]
+  check "$label: nothing else was printed by the kernel" cmp -s "$sim" "$kernel"
   # A simulation that is wrong on purpose is told from the kernel.
   "$program" ReleaseKeepsPin >"$bad" 2>/dev/null || true
-  check 'conformance: a perturbed simulation differs' [ -s "$bad" ]
-  check 'conformance: it differs where it was perturbed' differs "$bad" "$kernel" 'munmap while pinned'
+  check "$label: a perturbed simulation differs" [ -s "$bad" ]
+  check "$label: it differs where it was perturbed" differs "$bad" "$kernel" 'munmap while pinned'
 }
 
 # differs A B NAME: one scenario is not the same in both files.
@@ -302,11 +305,16 @@ run_tests() {
     no_splat "$name"
   done
   boot pin pin "$slack"
-  self_tests
+  self_tests pin self-test
   no_splat pin
   boot conformance conformance
-  conformance
+  conformance conformance conformance
   no_splat conformance
+  # The same once more, on the devices whose driver is in safe Rust.
+  boot rust rust "$slack"
+  self_tests rust 'self-test, driver in Rust'
+  conformance rust 'conformance, driver in Rust'
+  no_splat rust
   echo "1..$tests"
   say "$((tests - failed)) of $tests passed"
   [ "$repeated" -eq 0 ] || say "$repeated boots died before process 1 began, and were repeated"

@@ -26,6 +26,11 @@ c_types! {
     i32 => "int ";
     u32 => "unsigned int ";
     usize => "unsigned long ";
+    isize => "long ";
+    *mut core::ffi::c_void => "void *";
+    *const core::ffi::c_void => "const void *";
+    *const core::ffi::c_char => "const char *";
+    *mut *mut core::ffi::c_void => "void **";
     *mut usize => "unsigned long *";
     *mut VmArea => "struct vm_area_struct *";
     *mut Page => "struct page *";
@@ -209,37 +214,50 @@ pub struct AcquireArgs {
 }
 
 macro_rules! callbacks {
-    ($($(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ;)*) => {
-        /// What a driver in C is called back for; each is the method of that name of `migrate_pin_core::Device`.
+    ($(#[doc = $head:literal])* $table:ident, $list:ident, $c:literal, $first:ident: $on:ty;
+    $($(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ;)*) => {
+        $(#[doc = $head])*
         #[repr(C)]
         #[derive(Debug)]
-        pub struct DeviceOps {
-            $($(#[doc = $doc])* pub $name:
-                unsafe extern "C" fn(*mut DeviceHandle $(, $ty)*) $(-> $ret)?,)*
+        pub struct $table {
+            $($(#[doc = $doc])* pub $name: unsafe extern "C" fn($on $(, $ty)*) $(-> $ret)?,)*
         }
 
-        /// The callbacks.
-        pub const CALLBACKS: &[Prototype] = &[
-            $(Prototype {
-                name: stringify!($name),
-                doc: &[$($doc),*],
-                args: &[
-                    ("device", <*mut DeviceHandle as CType>::NAME),
-                    $((stringify!($arg), <$ty as CType>::NAME)),*
-                ],
-                returns: crate::export::returned!($($ret)?),
-            }),*
-        ];
-
-        /// Where each of them stands.
-        pub const CALLBACK_LAYOUT: Layout = Layout {
-            name: "struct migrate_pin_device_ops",
-            size: size_of::<DeviceOps>(),
-            fields: &[$((stringify!($name), core::mem::offset_of!(DeviceOps, $name), "")),*],
+        /// The callbacks, and where each of them stands.
+        pub const $list: crate::abi::Callbacks = crate::abi::Callbacks {
+            prototypes: &[
+                $(crate::abi::Prototype {
+                    name: stringify!($name),
+                    doc: &[$($doc),*],
+                    args: &[
+                        (stringify!($first), <$on as crate::abi::CType>::NAME),
+                        $((stringify!($arg), <$ty as crate::abi::CType>::NAME)),*
+                    ],
+                    returns: crate::export::returned!($($ret)?),
+                }),*
+            ],
+            layout: crate::abi::Layout {
+                name: $c,
+                size: core::mem::size_of::<$table>(),
+                fields: &[$((stringify!($name), core::mem::offset_of!($table, $name), "")),*],
+            },
         };
     };
 }
+pub(crate) use callbacks;
+
+/// A table of functions that C calls.
+#[derive(Debug)]
+pub struct Callbacks {
+    /// The functions.
+    pub prototypes: &'static [Prototype],
+    /// The table.
+    pub layout: Layout,
+}
+
 callbacks! {
+    /// What a driver in C is called back for; each is the method of that name of `migrate_pin_core::Device`.
+    DeviceOps, CALLBACKS, "struct migrate_pin_device_ops", device: *mut DeviceHandle;
     /// A free page: locked, with one reference. Its pfn, 0 if there is none left.
     fn alloc_device_page() -> usize;
     /// A locked system page with one reference and the contents of a device page that stands for no pin; 0 if there is no memory. May sleep.

@@ -1,32 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The functions of `glue.c`.
 
-use crate::abi::{AreaWords, CType, Cursor, Page, PairWords, Prototype, RecordWords, VmArea};
-use crate::export::returned;
+use crate::abi::{AreaWords, Cursor, Page, PairWords, RecordWords, VmArea};
 
 macro_rules! glue {
-    ($( $(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ; )*) => {
+    ($(#[doc = $head:literal])* $list:ident, $prefix:literal: $(
+        $(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ;
+    )*) => {
         extern "C" {
             $(
                 $(#[doc = $doc])*
-                #[link_name = concat!("migrate_pin_glue_", stringify!($name))]
+                #[link_name = concat!($prefix, stringify!($name))]
                 pub(crate) fn $name($($arg: $ty),*) $(-> $ret)?;
             )*
         }
 
-        /// What `glue.c` defines.
-        pub const GLUE: &[Prototype] = &[
-            $(Prototype {
-                name: concat!("migrate_pin_glue_", stringify!($name)),
+        $(#[doc = $head])*
+        pub const $list: &[crate::abi::Prototype] = &[
+            $(crate::abi::Prototype {
+                name: concat!($prefix, stringify!($name)),
                 doc: &[$($doc),*],
-                args: &[$((stringify!($arg), <$ty as CType>::NAME)),*],
-                returns: returned!($($ret)?),
+                args: &[$((stringify!($arg), <$ty as crate::abi::CType>::NAME)),*],
+                returns: crate::export::returned!($($ret)?),
             }),*
         ];
     };
 }
+pub(crate) use glue;
 
 glue! {
+    /// What `glue.c` defines.
+    GLUE, "migrate_pin_glue_":
     /// One more on a counter.
     fn count(counter: usize);
     /// Say once that a driver's words were refused.

@@ -33,7 +33,7 @@ impl Vma {
         NonNull::new(vma).map(Self)
     }
 
-    fn as_ptr(self) -> *mut VmArea {
+    pub(crate) fn as_ptr(self) -> *mut VmArea {
         self.0.as_ptr()
     }
 }

@@ -32,10 +32,7 @@ pub fn target(bytes: &[u8]) {
     }
     let mode = Mode::of_process();
     let verdict = FED.with_borrow(|fed| run(fed, mode, bytes));
-    assert!(
-        !verdict.wrong().iter().any(|text| mode.counts(text)),
-        "interleave\n{verdict}"
-    );
+    assert!(!mode.finds(&verdict.wrong()), "interleave\n{verdict}");
 }
 
 /// The race of an input.
@@ -43,13 +40,13 @@ fn race(setting: Setting, input: &mut Input<'_>, mode: &'static Mode) -> Race {
     let world = World::draw(input, setting);
     let mut value = 1000;
     let programs = (0..ACTORS as u8).filter_map(|actor| {
-        let mut steps: Vec<Step> = Vec::new();
+        let mut steps = Vec::<Step>::new();
         for _ in 0..input.below(1 + MAX_PROGRAMS) {
             value += 1;
             let drawn = grammar::program(input, actor == CHILD_ACTOR, value);
             steps.extend(drawn.steps);
         }
-        (!steps.is_empty()).then(|| Program {
+        (!steps.is_empty()).then_some(Program {
             actor,
             steps: Cow::Owned(steps),
         })

@@ -1,7 +1,7 @@
 //! What the targets are pointed at: `Hardened` and a sound machine, unless the environment says otherwise.
 
 use migrate_pin_core::PolicyKind;
-use migrate_pin_sim::{Bug, DriverKind, Violation};
+use migrate_pin_sim::{Bug, DriverKind};
 use std::env;
 use std::sync::OnceLock;
 
@@ -18,6 +18,8 @@ pub struct Mode {
     pub only: Vec<String>,
     /// What is known, and no finding; `MIGRATE_PIN_KNOWN`, one a line.
     pub known: Vec<String>,
+    /// An input of which one of these is said is no finding, whatever else is; `MIGRATE_PIN_NEVER`, one a line.
+    pub never: Vec<String>,
     /// `MIGRATE_PIN_RATE`: print at the end of every so many executions how many of them finalized a migrated page.
     pub rate: Option<u64>,
 }
@@ -30,6 +32,7 @@ impl Default for Mode {
             bug: None,
             only: Vec::new(),
             known: Vec::new(),
+            never: Vec::new(),
             rate: None,
         }
     }
@@ -76,6 +79,7 @@ impl Mode {
         }
         mode.only = env::var("MIGRATE_PIN_ONLY").map_or_else(|_| Vec::new(), lines);
         mode.known = env::var("MIGRATE_PIN_KNOWN").map_or_else(|_| Vec::new(), lines);
+        mode.never = env::var("MIGRATE_PIN_NEVER").map_or_else(|_| Vec::new(), lines);
         if let Ok(rate) = env::var("MIGRATE_PIN_RATE") {
             let number = rate.parse().ok().filter(|rate| *rate > 0);
             mode.rate = Some(number.ok_or(format!(
@@ -101,11 +105,29 @@ impl Mode {
         !among(&self.known) && (self.only.is_empty() || among(&self.only))
     }
 
-    /// Is there a violation among these that counts?
+    /// Is it a finding if somebody says all of these?
     #[must_use]
-    pub fn finds(&self, violations: &[Violation]) -> bool {
-        violations
-            .iter()
-            .any(|violation| self.counts(&violation.to_string()))
+    pub fn finds(&self, texts: &[String]) -> bool {
+        let never = |text: &String| self.never.iter().any(|never| text.contains(never.as_str()));
+        !texts.iter().any(never) && texts.iter().any(|text| self.counts(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_is_what_was_asked_for() {
+        let texts = ["PIN: a page is pinned", "LRU: a page is left isolated"].map(str::to_owned);
+        let list = |text: &str| vec![text.to_owned()];
+        let mut mode = Mode::default();
+        assert!(mode.finds(&texts) && !mode.finds(&[]));
+        mode.only = list("is pinned");
+        assert!(mode.finds(&texts) && !mode.finds(&texts[1..]));
+        mode.never = list("isolated");
+        assert!(!mode.finds(&texts) && mode.finds(&texts[..1]));
+        mode.known = list("PIN");
+        assert!(!mode.finds(&texts[..1]));
     }
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod choices;
+pub mod interleave;
 pub mod mode;
 pub mod model;
 pub mod pipeline;

@@ -103,8 +103,11 @@ pub struct Came {
 /// Runs races by bytes. Races with the same configuration can share a machine, which is built once and put back before each.
 #[derive(Default)]
 pub struct Fed {
-    kept: Arc<Mutex<HashMap<usize, Repeated<Scheduled>>>>,
+    kept: Kept,
 }
+
+/// Machines by the key of their configuration.
+type Kept = Arc<Mutex<HashMap<usize, Repeated<Scheduled>>>>;
 
 impl Fed {
     /// No machine is there yet.
@@ -128,21 +131,68 @@ impl Fed {
         schedule: &[u8],
     ) -> Came {
         board(|board| board.chooser = Chooser::Fed(Feed::new(schedule)));
-        let came = Arc::new(Mutex::new(Came::default()));
-        let body = {
-            let (kept, race, settings, came) = (
-                self.kept.clone(),
-                race.clone(),
-                settings.clone(),
-                came.clone(),
-            );
-            move || *lock(&came) = one(&kept, key, &race, policy, &settings)
+        let (kept, race, settings) = (self.kept.clone(), race.clone(), settings.clone());
+        runner::run(Box::new(move || one(&kept, key, &race, policy, &settings)))
+    }
+}
+
+/// Shuttle's runner, one a thread, that goes on from input to input.
+///
+/// It keeps the stacks of its coroutines only as long as it runs, and mapping them anew takes several times as long as an execution.
+/// But it wants to call, and so does libFuzzer: so it is in a coroutine itself, and hands over between two executions.
+mod runner {
+    use super::{lock, shuttle_config, Came, Driven};
+    use corosensei::{Coroutine, CoroutineResult, Yielder};
+    use scoped_tls::scoped_thread_local;
+    use std::cell::RefCell;
+    use std::mem::ManuallyDrop;
+    use std::sync::{Arc, Mutex};
+
+    /// One execution.
+    pub(super) type Job = Box<dyn FnOnce() -> Came + Send>;
+
+    thread_local! {
+        /// Never dropped: that would unwind shuttle's runner from within.
+        static RUNNER: RefCell<ManuallyDrop<Option<Coroutine<Job, Came, ()>>>> =
+            const { RefCell::new(ManuallyDrop::new(None)) };
+    }
+
+    // There is one runner a thread, so that whoever asks for this is in that one.
+    scoped_thread_local!(static YIELDER: Yielder<Job, Came>);
+
+    /// Run `job`. One that panics takes the runner with it.
+    pub(super) fn run(job: Job) -> Came {
+        let kept = RUNNER.with_borrow_mut(|runner| runner.take());
+        let mut runner = kept.unwrap_or_else(|| Coroutine::new(begin));
+        match runner.resume(job) {
+            CoroutineResult::Yield(came) => {
+                RUNNER.with_borrow_mut(|kept| **kept = Some(runner));
+                came
+            }
+            CoroutineResult::Return(()) => Came::default(),
+        }
+    }
+
+    fn begin(yielder: &Yielder<Job, Came>, first: Job) {
+        let next = Arc::new(Mutex::new(Some(first)));
+        let came = Arc::new(Mutex::new(None));
+        let gate = {
+            let (next, came) = (next.clone(), came.clone());
+            move || {
+                let last = lock(&came).take();
+                if let Some(came) = last {
+                    *lock(&next) = Some(YIELDER.with(|yielder| yielder.suspend(came)));
+                }
+                true
+            }
         };
-        let mut once = true;
-        let gate = move || std::mem::take(&mut once);
-        shuttle::Runner::new(Driven::new(gate, None), shuttle_config()).run(body);
-        let came = std::mem::take(&mut *lock(&came));
-        came
+        let body = move || {
+            let job = lock(&next).take();
+            *lock(&came) = job.map(|job| job());
+        };
+        YIELDER.set(yielder, || {
+            shuttle::Runner::new(Driven::new(gate, None), shuttle_config()).run(body);
+        });
     }
 }
 
@@ -183,13 +233,7 @@ fn empty<S: Synchronisation>(race: &Race, policy: PolicyKind) -> Stage<S> {
     }
 }
 
-fn one(
-    kept: &Mutex<HashMap<usize, Repeated<Scheduled>>>,
-    key: usize,
-    race: &Arc<Race>,
-    policy: PolicyKind,
-    settings: &Settings,
-) -> Came {
+fn one(kept: &Kept, key: usize, race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Came {
     board(|board| board.reset(false));
     let anew = || (empty(race, policy), Vec::new());
     let mut repeated = lock(kept)

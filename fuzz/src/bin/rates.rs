@@ -4,7 +4,8 @@
 use migrate_pin_fuzz::choices::{Input, Random};
 use migrate_pin_fuzz::pool::Pool;
 use migrate_pin_fuzz::sync::{Quiet, Stepwise};
-use migrate_pin_fuzz::{pipeline, Mode, Verdict};
+use migrate_pin_fuzz::{interleave, pipeline, Mode, Verdict};
+use migrate_pin_sim::engine::fed::Fed;
 use migrate_pin_sim::Synchronisation;
 use std::time::Instant;
 
@@ -40,11 +41,21 @@ fn pipeline<S: Synchronisation>(name: &str, executions: u64, bytes: usize) {
     });
 }
 
+fn interleave(executions: u64, bytes: usize) {
+    let (mode, fed) = (Mode::of_process(), Fed::new());
+    measure("interleave", executions, bytes, |input| {
+        interleave::run(&fed, mode, input)
+    });
+}
+
 fn main() {
     let executions = std::env::args()
         .nth(1)
         .and_then(|n| n.parse().ok())
         .unwrap_or(1_000_000);
+    for bytes in [32, 64, 128] {
+        interleave(executions / 10, bytes);
+    }
     for bytes in [16, 32, 64] {
         pipeline::<Quiet>("pipeline, quiescence", executions, bytes);
         pipeline::<Stepwise>("pipeline, every step", executions, bytes);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The functions of `glue.c`.
 
-use crate::abi::{AreaWords, Cursor, Page, PairWords, RecordWords, VmArea};
+use crate::abi::{AreaWords, Cursor, MapWords, Page, PairWords, RecordWords, VmArea};
 
 macro_rules! glue {
     ($(#[doc = $head:literal])* $list:ident, $prefix:literal: $(
@@ -66,10 +66,11 @@ glue! {
     fn try_to_migrate(pfn: usize);
     fn remove_migration_ptes(old: usize, new: usize);
 
+    /// Where things are; the rest of what is asked of most pages is read there.
+    fn memory_map(map: *mut MapWords);
     fn page_to_pfn(page: *mut Page) -> usize;
     fn page_exists(pfn: usize) -> bool;
     fn page_zone(pfn: usize) -> PairWords;
-    fn page_compound(pfn: usize) -> bool;
     fn page_mapping(pfn: usize) -> usize;
     fn page_has_private(pfn: usize) -> bool;
     fn page_count(pfn: usize) -> u32;
@@ -82,6 +83,8 @@ glue! {
     fn get_page(pfn: usize);
     fn get_page_unless_zero(pfn: usize) -> bool;
     fn put_page(pfn: usize);
+    /// What comes after the last reference.
+    fn put_last(pfn: usize);
     fn page_ref_add(pfn: usize, count: u32);
     fn page_ref_sub(pfn: usize, count: u32);
     fn page_ref_freeze(pfn: usize, expected: u32) -> bool;

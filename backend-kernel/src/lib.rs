@@ -20,6 +20,7 @@ pub mod api;
 pub mod driver;
 mod export;
 mod glue;
+mod memmap;
 pub mod ops;
 pub mod stock;
 

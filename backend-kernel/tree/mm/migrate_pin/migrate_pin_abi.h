@@ -105,6 +105,21 @@ static_assert(offsetof(struct migrate_pin_cursor, ptl) == 8);
 static_assert(offsetof(struct migrate_pin_cursor, addr) == 16);
 static_assert(offsetof(struct migrate_pin_cursor, raw) == 24);
 
+struct migrate_pin_map {
+	struct page *base;
+	unsigned long zone_shift;
+	unsigned long zone_mask;
+	unsigned long zone_device;
+	const atomic_long_t *pinned;
+};
+
+static_assert(sizeof(struct migrate_pin_map) == 40);
+static_assert(offsetof(struct migrate_pin_map, base) == 0);
+static_assert(offsetof(struct migrate_pin_map, zone_shift) == 8);
+static_assert(offsetof(struct migrate_pin_map, zone_mask) == 16);
+static_assert(offsetof(struct migrate_pin_map, zone_device) == 24);
+static_assert(offsetof(struct migrate_pin_map, pinned) == 32);
+
 struct migrate_pin_area {
 	unsigned long start;
 	unsigned long end;
@@ -350,6 +365,19 @@ static_assert(EINVAL == 0x16);
 static_assert(EBUSY == 0x10);
 static_assert(EPERM == 0x1);
 static_assert(ESTALE == 0x74);
+static_assert(BIT(PG_locked) == 0x1);
+static_assert(BIT(PG_lru) == 0x20);
+static_assert(BIT(PG_head) == 0x40);
+static_assert(BIT(PG_swapcache) == 0x400);
+static_assert(BIT(PG_anon_exclusive) == 0x800);
+static_assert(BIT(PG_private) == 0x4000);
+static_assert(BIT(PG_private_2) == 0x8000);
+static_assert(BIT(PG_reclaim) == 0x10000);
+static_assert(BIT(PG_swapbacked) == 0x20000);
+static_assert(PAGE_MAPPING_FLAGS == 0x3);
+static_assert(PAGE_MAPPING_ANON == 0x1);
+static_assert((unsigned int)(PGTY_mapcount_underflow << 24) == 0xff000000);
+static_assert(PFN_SUBSECTION_SHIFT == 0x9);
 static_assert(sizeof(unsigned long) == 0x8);
 static_assert(sizeof(pte_t) == 0x8);
 static_assert(ENOENT == 0x2);
@@ -372,6 +400,12 @@ static_assert(offsetof(struct migrate_vma, end) == 48);
 static_assert(offsetof(struct migrate_vma, pgmap_owner) == 56);
 static_assert(offsetof(struct migrate_vma, flags) == 64);
 static_assert(offsetof(struct migrate_vma, fault_page) == 72);
+static_assert(sizeof(struct page) == 64);
+static_assert(offsetof(struct page, flags) == 0);
+static_assert(offsetof(struct page, compound_head) == 8);
+static_assert(offsetof(struct page, mapping) == 24);
+static_assert(offsetof(struct page, _mapcount) == 48);
+static_assert(offsetof(struct page, _refcount) == 52);
 
 /* Defined in glue.c, called from Rust. */
 
@@ -426,10 +460,11 @@ void migrate_pin_glue_remove_rmap(unsigned long pfn,
 void migrate_pin_glue_try_to_migrate(unsigned long pfn);
 void migrate_pin_glue_remove_migration_ptes(unsigned long old,
 		unsigned long new);
+/* Where things are; the rest of what is asked of most pages is read there. */
+void migrate_pin_glue_memory_map(struct migrate_pin_map *map);
 unsigned long migrate_pin_glue_page_to_pfn(struct page *page);
 bool migrate_pin_glue_page_exists(unsigned long pfn);
 struct migrate_pin_pair migrate_pin_glue_page_zone(unsigned long pfn);
-bool migrate_pin_glue_page_compound(unsigned long pfn);
 unsigned long migrate_pin_glue_page_mapping(unsigned long pfn);
 bool migrate_pin_glue_page_has_private(unsigned long pfn);
 unsigned int migrate_pin_glue_page_count(unsigned long pfn);
@@ -441,6 +476,8 @@ void migrate_pin_glue_unlock_page(unsigned long pfn);
 void migrate_pin_glue_get_page(unsigned long pfn);
 bool migrate_pin_glue_get_page_unless_zero(unsigned long pfn);
 void migrate_pin_glue_put_page(unsigned long pfn);
+/* What comes after the last reference. */
+void migrate_pin_glue_put_last(unsigned long pfn);
 void migrate_pin_glue_page_ref_add(unsigned long pfn, unsigned int count);
 void migrate_pin_glue_page_ref_sub(unsigned long pfn, unsigned int count);
 bool migrate_pin_glue_page_ref_freeze(unsigned long pfn, unsigned int expected);

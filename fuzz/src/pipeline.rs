@@ -185,7 +185,7 @@ pub fn run<S: Synchronisation>(
     }
     if choices.chance(10) {
         run.model.failing = true;
-        machine.fault_plan().arm(1 + choices.below(20) as u32, 0);
+        machine.fault_plan().arm([1 + choices.below(20) as u32, 0, 0]);
     }
     let (mut value, mut programs) = (1000, 0);
     while choices.more() && !run.broken() {
@@ -202,7 +202,7 @@ pub fn run<S: Synchronisation>(
         run.go_on(actor as u8);
     }
     run.run_out();
-    machine.fault_plan().arm(0, 0);
+    machine.fault_plan().arm([0; 3]);
     if !run.broken() {
         machine.check_quiescent();
         run.read_all();

@@ -1,7 +1,7 @@
 //! What the targets are pointed at: `Hardened` and a sound machine, unless the environment says otherwise.
 
 use migrate_pin_core::PolicyKind;
-use migrate_pin_sim::{Bug, DriverKind, Violation};
+use migrate_pin_sim::{Bug, DriverKind};
 use std::env;
 use std::sync::OnceLock;
 
@@ -99,13 +99,5 @@ impl Mode {
     pub fn counts(&self, text: &str) -> bool {
         let among = |list: &[String]| list.iter().any(|known| text.contains(known.as_str()));
         !among(&self.known) && (self.only.is_empty() || among(&self.only))
-    }
-
-    /// Is there a violation among these that counts?
-    #[must_use]
-    pub fn finds(&self, violations: &[Violation]) -> bool {
-        violations
-            .iter()
-            .any(|violation| self.counts(&violation.to_string()))
     }
 }

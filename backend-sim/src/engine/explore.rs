@@ -222,6 +222,26 @@ fn exhaustive(body: &Body, settings: &Settings) -> Exploration {
     finished(collected, Kind::Exhaustive, Some(reached), complete, began)
 }
 
+/// One schedule, given by somebody who knows nothing of what can run: who can't is passed over, and whoever runs goes on when
+/// the schedule is at its end.
+pub(crate) fn by_schedule(body: &Body, settings: &Settings, schedule: &[u8]) -> Exploration {
+    let began = Instant::now();
+    let collected = Arc::new(Mutex::new(Collected::default()));
+    board(|board| {
+        board.chooser = Chooser::Script {
+            actors: schedule.to_vec(),
+            next: 0,
+            off: None,
+        };
+    });
+    let once = Settings {
+        executions: 1,
+        ..settings.clone()
+    };
+    run(body, &once, None, None, &collected);
+    finished(collected, settings.kind, None, false, began)
+}
+
 /// So many schedules of shuttle's.
 fn sampled(body: &Body, settings: &Settings) -> Exploration {
     let began = Instant::now();

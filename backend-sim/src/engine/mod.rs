@@ -193,3 +193,23 @@ pub fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exp
         _ => explore::by_shuttle(&explore::of_race(race, policy, settings), settings),
     }
 }
+
+/// Run `race` once under `policy`, by this schedule: who is to run at each decision. An actor that can't is passed over, and where
+/// the schedule ends whoever runs goes on: so any bytes are a schedule.
+///
+/// # Panics
+/// As [`explore`].
+#[must_use]
+pub fn run_by(
+    race: &Arc<Race>,
+    policy: PolicyKind,
+    settings: &Settings,
+    schedule: &[u8],
+) -> Exploration {
+    let settings = &settings.knowing(race);
+    let body: explore::Body = {
+        let (race, settings) = (race.clone(), settings.clone());
+        Arc::new(move || explore::execute(&race, policy, &settings).0)
+    };
+    explore::by_schedule(&body, settings, schedule)
+}

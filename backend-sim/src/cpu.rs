@@ -275,7 +275,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     // ---- mmap_lock --------------------------------------------------------------------------------
 
     /// `mmap_read_lock()`.
-    pub(crate) fn mmap_read(&self, mm: MmId) -> Progress<()> {
+    pub fn mmap_read(&self, mm: MmId) -> Progress<()> {
         match self.space(mm) {
             Some(space) if space.mmap_lock.try_read(self) => Progress::Done(()),
             Some(_) => self.blocked(WaitFor::MmapRead(mm)),
@@ -293,7 +293,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     }
 
     /// `mmap_read_unlock()`.
-    pub(crate) fn mmap_read_unlock(&self, mm: MmId) {
+    pub fn mmap_read_unlock(&self, mm: MmId) {
         if let Some(space) = self.space(mm) {
             space.mmap_lock.unlock_read(self);
         }

@@ -161,6 +161,12 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
 }
 
 impl<'m, S: Synchronisation> Dev<'m, S> {
+    /// The actor.
+    #[must_use]
+    pub fn cpu(&self) -> Cpu<'m, S> {
+        self.cpu
+    }
+
     pub(crate) fn state(&self) -> Option<&'m DeviceState<S>> {
         self.cpu.m.devices.get(usize::from(self.device.0))
     }

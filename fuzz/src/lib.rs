@@ -7,13 +7,20 @@
 #![forbid(unsafe_code)]
 
 pub mod choices;
+pub mod hand;
 pub mod interleave;
+pub mod misuse;
 pub mod mode;
 pub mod model;
 pub mod pipeline;
+pub mod policies;
 pub mod pool;
+pub mod raw_abi;
+pub mod snapshot;
+pub mod stock;
 pub mod sync;
 pub mod verdict;
+pub mod words;
 
 pub use mode::Mode;
 pub use verdict::Verdict;

@@ -311,8 +311,12 @@ impl Model {
             Step::DeviceAdd(at, word) => {
                 self.access(mm, at.into(), device(DeviceOp::Add(word)), answer)
             }
-            Step::Gup { at, .. } if answer == Answer::Done => {
+            Step::Gup { at, write, .. } if answer == Answer::Done => {
                 let page = usize::from(at);
+                if write && self.cell(mm, page).own.is_none() {
+                    // Filled or copied, to be written: from now on it is the process's own.
+                    self.set(mm, page, self.words(mm, page));
+                }
                 let file = match self.cell(mm, page).area {
                     Area::Shared(index) => Some(index),
                     _ => None,
@@ -349,7 +353,9 @@ impl Model {
             (None, false) => self.set(reference.mm, reference.page, Words::one(word)),
             (None, true) => {
                 for mm in [PARENT, CHILD] {
-                    if !matches!(self.cell(mm, reference.page).area, Area::Shared(_)) {
+                    // What holds nothing of its own never had the page that is referred to, or has lost it.
+                    let cell = self.cell(mm, reference.page);
+                    if !matches!(cell.area, Area::Shared(_)) && cell.own.is_some() {
                         let words = self.words(mm, reference.page).or(word);
                         self.set(mm, reference.page, words);
                     }

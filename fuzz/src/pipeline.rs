@@ -13,7 +13,7 @@ use migrate_pin_core::PAGE_SIZE;
 use migrate_pin_sim::grammar::{
     self, Choices, Drawn, Setting, World, ACTORS, CHILD, CHILD_ACTOR, PAGES, PARENT,
 };
-use migrate_pin_sim::scenario::outcome::Names;
+use migrate_pin_sim::scenario::outcome::{self, Names};
 use migrate_pin_sim::scenario::player::Player;
 use migrate_pin_sim::scenario::{By, Step};
 use migrate_pin_sim::{ActorId, Machine, Progress, Synchronisation};
@@ -21,6 +21,9 @@ use std::cell::{Cell, RefCell};
 
 /// Most programs of an input.
 const MAX_PROGRAMS: u32 = 12;
+
+/// What is said of a step that has to wait.
+pub const WAITS: &str = "waits";
 
 /// What libFuzzer calls.
 ///
@@ -41,7 +44,7 @@ pub fn target(bytes: &[u8]) {
             eprintln!("pipeline: {migrated} of {all} inputs finalized a migrated page");
         }
     }
-    assert!(!mode.finds(&verdict.wrong()), "pipeline\n{verdict}");
+    verdict.judge("pipeline", mode);
 }
 
 /// What is under way.
@@ -54,6 +57,8 @@ struct Run<'m, S: Synchronisation> {
     model: Model,
     story: Vec<(u8, Step)>,
     complaint: Option<String>,
+    lines: Vec<String>,
+    speak: bool,
 }
 
 impl<S: Synchronisation> Run<'_, S> {
@@ -65,9 +70,15 @@ impl<S: Synchronisation> Run<'_, S> {
         if done {
             let answer = player.answer();
             self.story.push((actor, step));
+            if self.speak {
+                self.lines.push(format!("{actor} {step:?}"));
+                self.lines.append(&mut player.take_lines());
+            }
             if let Err(complaint) = self.model.step(actor, step, answer) {
                 self.complaint.get_or_insert(complaint);
             }
+        } else if self.speak {
+            self.lines.push(format!("{actor} {WAITS}"));
         }
         done
     }
@@ -130,21 +141,20 @@ impl<S: Synchronisation> Run<'_, S> {
     }
 
     fn verdict(self) -> Verdict {
-        let fine = !self.broken();
         let told = |(actor, step): &(u8, Step)| format!("{actor} {step:?}");
-        Verdict {
-            events: self.machine.events(),
-            violations: match fine {
-                true => Vec::new(),
-                false => self.machine.violations().to_vec(),
-            },
-            complaint: self.complaint,
-            story: match fine {
-                true => Vec::new(),
-                false => self.story.iter().map(told).collect(),
-            },
-        }
+        Verdict::of(self.machine, self.complaint, || {
+            self.story.iter().map(told).collect()
+        })
     }
+}
+
+/// What is told of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Nothing.
+    None,
+    /// What a scenario prints: every word that a driver sees, all that is read, what there is in the end.
+    Words,
 }
 
 /// Run an input.
@@ -153,13 +163,23 @@ pub fn run<S: Synchronisation>(
     mode: &Mode,
     choices: &mut impl Choices,
 ) -> Verdict {
+    tell(pool, mode, choices, Voice::None).0
+}
+
+/// Run an input, and say what was seen.
+pub fn tell<S: Synchronisation>(
+    pool: &mut Pool<S>,
+    mode: &Mode,
+    choices: &mut impl Choices,
+    voice: Voice,
+) -> (Verdict, Vec<String>) {
     let setting = Setting::draw(choices, mode.policy, mode.driver);
     let world = World::draw(choices, setting);
     let machine = pool.machine(setting);
     let names = spin::Mutex::new(Names::default());
     let player = |actor| {
         let mut player = Player::new(machine, &names, actor as u8);
-        player.set_quiet(true);
+        player.set_quiet(voice == Voice::None);
         player
     };
     let mut run = Run {
@@ -170,6 +190,8 @@ pub fn run<S: Synchronisation>(
         model: Model::new(setting.layout),
         story: Vec::with_capacity(64),
         complaint: None,
+        lines: Vec::new(),
+        speak: voice == Voice::Words,
     };
     for (mm, page, what) in &world.populate {
         let done = machine.populate(*mm, (*page).into(), *what);
@@ -183,9 +205,12 @@ pub fn run<S: Synchronisation>(
             machine.report_deadlock(ActorId(*actor));
         }
     }
-    if choices.chance(10) {
+    // Which call is the nth depends on the policy: where two are compared, none fails.
+    if choices.chance(10) && voice == Voice::None {
         run.model.failing = true;
-        machine.fault_plan().arm([1 + choices.below(20) as u32, 0, 0]);
+        machine
+            .fault_plan()
+            .arm([1 + choices.below(20) as u32, 0, 0]);
     }
     let (mut value, mut programs) = (1000, 0);
     while choices.more() && !run.broken() {
@@ -205,6 +230,10 @@ pub fn run<S: Synchronisation>(
     machine.fault_plan().arm([0; 3]);
     if !run.broken() {
         machine.check_quiescent();
+        if run.speak {
+            let state = outcome::state(machine, &mut names.lock(), 2, PAGES as u16, 2);
+            run.lines.extend(state);
+        }
         run.read_all();
     }
     if !run.broken() {
@@ -215,5 +244,6 @@ pub fn run<S: Synchronisation>(
         machine.check_quiescent();
         machine.check_nothing_left();
     }
-    run.verdict()
+    let lines = std::mem::take(&mut run.lines);
+    (run.verdict(), lines)
 }

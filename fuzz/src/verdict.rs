@@ -1,6 +1,7 @@
 //! [`Verdict`]: what came of an input.
 
-use migrate_pin_sim::{Event, EventSet, Violation};
+use crate::Mode;
+use migrate_pin_sim::{Event, EventSet, Machine, Synchronisation, Violation};
 use std::fmt;
 
 /// What came of an input.
@@ -17,6 +18,40 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What came of a run on this machine.
+    #[must_use]
+    pub fn of<S: Synchronisation>(
+        machine: &Machine<S>,
+        complaint: Option<String>,
+        story: impl FnOnce() -> Vec<String>,
+    ) -> Self {
+        let fine = complaint.is_none() && machine.violation_count() == 0;
+        let mut verdict = Self {
+            events: machine.events(),
+            complaint,
+            ..Self::default()
+        };
+        if !fine {
+            verdict.violations = machine.violations().to_vec();
+            verdict.story = story();
+        }
+        verdict
+    }
+
+    /// The end of an input.
+    ///
+    /// # Panics
+    /// If something is wrong that counts.
+    pub fn judge(&self, target: &str, mode: &Mode) {
+        assert!(!self.counts(mode), "{target}\n{self}");
+    }
+
+    /// Is something wrong that counts?
+    #[must_use]
+    pub fn counts(&self, mode: &Mode) -> bool {
+        mode.finds(&self.wrong())
+    }
+
     /// Is nothing wrong?
     #[must_use]
     pub fn is_fine(&self) -> bool {

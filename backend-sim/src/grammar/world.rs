@@ -218,6 +218,27 @@ impl World {
         world
     }
 
+    /// The same, but each page has a choice of having nothing, without which no kind is chosen: shorter inputs, emptier worlds.
+    pub fn draw_some(choices: &mut impl Choices, setting: Setting) -> Self {
+        let mut world = Self {
+            setting,
+            populate: heapless::Vec::new(),
+            given: heapless::Vec::new(),
+        };
+        for _ in 0..choices.below(PAGES) {
+            let page = choices.below(PAGES) as u16;
+            let free = world.populate.iter().all(|(_, at, what)| {
+                let pages = if matches!(what, Populate::Huge(_)) { TABLE_PAGES as u16 } else { 1 };
+                !(*at..at + pages).contains(&page)
+            });
+            let kind = &KINDS[choices.below(KINDS.len())];
+            if free && !kind.huge {
+                world.put(kind, page);
+            }
+        }
+        world
+    }
+
     /// Pages of this kind from `page` on, if it can stand there; how many pages have been seen to.
     fn put(&mut self, kind: &Kind, page: u16) -> u16 {
         let Some(area) = self.setting.layout.area(page) else {
@@ -231,7 +252,12 @@ impl World {
         let pages = if kind.huge { TABLE_PAGES as u16 } else { 1 };
         let room = area.start + area.pages - page;
         let migrates = kind.migrated && self.setting.driver == DriverKind::Posted;
-        if place != kind.place || !area.write || page % pages != 0 || room < pages || migrates {
+        if place != kind.place
+            || !area.write
+            || !page.is_multiple_of(pages)
+            || room < pages
+            || migrates
+        {
             return 1;
         }
         for (mm, _, what) in kind.populate {

@@ -463,7 +463,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     }
 
     /// The area at an address, while `mmap_lock` is held.
-    pub(crate) fn find_vma(&self, mm: MmId, vpn: usize) -> Option<Vma> {
+    pub fn find_vma(&self, mm: MmId, vpn: usize) -> Option<Vma> {
         let index = self.space(mm)?.find(vpn)?;
         Some(Vma { mm, index })
     }

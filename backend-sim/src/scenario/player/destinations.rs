@@ -14,30 +14,16 @@ impl<S: Synchronisation> Player<'_, S> {
     /// did wrong.
     pub(super) fn take_back(&mut self, session: &mut Session) {
         let given = core::mem::take(&mut self.hands.given);
-        let Some(mut dev) = self.driver() else {
+        let Some(dev) = self.driver() else {
             return;
         };
-        let mut cpu = self.cpu();
         for (word, give) in session.dst.iter_mut().zip(given) {
-            let dropped = core::mem::take(word);
-            let Some(page) = dropped.pfn() else {
-                continue;
-            };
-            match give {
-                Give::Nothing | Give::Again | Give::Mapped(_) | Give::Raw(_) => {}
-                Give::Original | Give::OriginalPlain => cpu.unlock_page(page),
-                Give::DeviceUnlocked => {
-                    dev.forget(page);
-                    cpu.put_page(page);
-                }
-                Give::Device | Give::DeviceOfOther | Give::System | Give::UnpinNew => {
-                    dev.forget(page);
-                    cpu.unlock_page(page);
-                    cpu.put_page(page);
-                }
+            if let Some(page) = core::mem::take(word).pfn() {
+                dev.take_back(page, give);
             }
         }
     }
+
     /// Fill the destinations as the scenario says, right or wrong.
     pub(super) fn provide(&self, session: &mut Session, gives: &[Give]) {
         let mut last = DstPfn::NONE;
@@ -45,19 +31,23 @@ impl<S: Synchronisation> Player<'_, S> {
             let Some(src) = session.src.get(index).copied() else {
                 break;
             };
-            let word = self.give(session.purpose(), src, *give, last);
+            let word = self.driver().map_or(DstPfn::NONE, |dev| {
+                dev.give(session.purpose(), src, *give, last)
+            });
             last = word;
             if let Some(dst) = session.dst.get_mut(index) {
                 *dst = word;
             }
         }
     }
+}
 
-    fn give(&self, purpose: Purpose, src: SrcPfn, give: Give, last: DstPfn) -> DstPfn {
-        let Some(mut dev) = self.driver() else {
-            return DstPfn::NONE;
-        };
-        let mut cpu = self.cpu();
+/// Destinations, right or wrong.
+impl<S: Synchronisation> Dev<'_, S> {
+    /// A destination word for `src`; `last` is that of the entry before.
+    #[must_use]
+    pub fn give(&self, purpose: Purpose, src: SrcPfn, give: Give, last: DstPfn) -> DstPfn {
+        let (mut dev, mut cpu) = (*self, self.cpu);
         let system = |dev: &mut Dev<'_, S>, cpu: &mut Cpu<'_, S>| match src.pfn() {
             Some(old) => dev.copy_to_system(old),
             None => {
@@ -70,7 +60,10 @@ impl<S: Synchronisation> Player<'_, S> {
             Give::Nothing => DstPfn::NONE,
             Give::Raw(word) => DstPfn::from_raw(word),
             Give::Again => last,
-            Give::Mapped(at) => self.page_at(at).map_or(DstPfn::NONE, DstPfn::page),
+            Give::Mapped(at) => {
+                let page = cpu.m.glance_at(self.mm, at.into());
+                page.map_or(DstPfn::NONE, DstPfn::page)
+            }
             Give::System => system(&mut dev, &mut cpu).map_or(DstPfn::NONE, DstPfn::page),
             Give::UnpinNew => system(&mut dev, &mut cpu).map_or(DstPfn::NONE, DstPfn::unpin),
             Give::DeviceOfOther => {
@@ -98,6 +91,24 @@ impl<S: Synchronisation> Player<'_, S> {
                     Some(page) if give == Give::Original => DstPfn::unpin(page),
                     Some(page) => DstPfn::page(page),
                 }
+            }
+        }
+    }
+
+    /// Take back what [`give`](Self::give) gave in a word that nobody has taken, as a driver does that knows what it did.
+    pub fn take_back(&self, page: Pfn, give: Give) {
+        let (mut dev, mut cpu) = (*self, self.cpu);
+        match give {
+            Give::Nothing | Give::Again | Give::Mapped(_) | Give::Raw(_) => {}
+            Give::Original | Give::OriginalPlain => cpu.unlock_page(page),
+            Give::DeviceUnlocked => {
+                dev.forget(page);
+                cpu.put_page(page);
+            }
+            Give::Device | Give::DeviceOfOther | Give::System | Give::UnpinNew => {
+                dev.forget(page);
+                cpu.unlock_page(page);
+                cpu.put_page(page);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Steps of a driver: its operations in one piece, and the stages of a migration one by one.
 
-use super::{done, pages, refused, Player};
+use super::{done, pages, refused, Answer, Player};
 use crate::cpu::{addr_of, vpn_of, WaitFor};
 use crate::driver::session::Session;
 use crate::driver::with_rules;
@@ -106,6 +106,7 @@ impl<S: Synchronisation> Player<'_, S> {
             }
             Step::Pages => {
                 let result = dev.pages(&mut session);
+                self.answer = result.map_or(Answer::Refused, |()| Answer::Done);
                 match result {
                     Ok(()) => {
                         self.hands.moved = true;

@@ -1,0 +1,130 @@
+//! A driver's hand with migrations as core's callers in C have them: words in arrays, and destinations to be given, right or
+//! wrong, and to be taken back.
+
+use crate::choices::Input;
+use migrate_pin_core::{Access, Device, DstPfn, Pfn, SrcPfn, MIGRATE_PFN_SHIFT};
+use migrate_pin_sim::grammar::{Choices, PAGES};
+use migrate_pin_sim::scenario::Give;
+use migrate_pin_sim::{Dev, Machine, Purpose, Synchronisation};
+
+/// One of the purposes.
+pub fn purpose(choices: &mut impl Choices) -> Purpose {
+    match choices.below(4) {
+        0 => Purpose::Pin(Access::Write),
+        1 => Purpose::Pin(Access::Read),
+        2 => Purpose::ToDevice,
+        _ => Purpose::ToSystem,
+    }
+}
+
+/// The destination that is right for this purpose.
+#[must_use]
+pub fn right<S: Synchronisation>(dev: &mut Dev<'_, S>, purpose: Purpose, src: SrcPfn) -> Give {
+    if !src.migrating() {
+        return Give::Nothing;
+    }
+    match (purpose, src.pfn()) {
+        // Whatever it was meant to be migrated for.
+        (_, Some(page)) if dev.original(page).is_some() => Give::Original,
+        (Purpose::Pin(access), Some(_)) if migrate_pin_core::pin::wanted(src, access) => {
+            Give::Device
+        }
+        (Purpose::Pin(_), _) => Give::Nothing,
+        (Purpose::ToDevice, _) => Give::Device,
+        (Purpose::ToSystem, Some(_)) => Give::System,
+        (Purpose::ToSystem, None) => Give::Nothing,
+    }
+}
+
+/// Any destination for `src`.
+///
+/// But for a page that stands for a pin no plain copy: core's border trusts that such a page goes home with UNPIN, since
+/// records are kept by original.
+pub fn any_give<S: Synchronisation>(
+    choices: &mut Input<'_>,
+    dev: &mut Dev<'_, S>,
+    src: SrcPfn,
+) -> Give {
+    let machine = dev.cpu().machine();
+    let stands = src.pfn().is_some_and(|page| dev.original(page).is_some());
+    match choices.below(12) {
+        0 => Give::Nothing,
+        1 | 4 if stands => Give::Original,
+        1 => Give::Device,
+        2 => Give::DeviceUnlocked,
+        3 => Give::DeviceOfOther,
+        4 => Give::System,
+        5 => Give::Original,
+        6 => Give::OriginalPlain,
+        7 => Give::UnpinNew,
+        8 => Give::Again,
+        9 => Give::Mapped(choices.below(PAGES) as u16),
+        _ => Give::Raw(word(choices, machine)),
+    }
+}
+
+/// Any word: mostly one that names a page of the machine, with any flags.
+pub fn word(choices: &mut Input<'_>, machine: &Machine<impl Synchronisation>) -> usize {
+    match choices.below(8) {
+        0 => 0,
+        1 => choices.word(),
+        2 => choices.below(64),
+        _ => {
+            let pages = machine.pfns().count();
+            let first = machine.pfns().next().map_or(0, |page| page.0);
+            // One too many: there is no such page.
+            let page = first + choices.below(pages + 1);
+            page << MIGRATE_PFN_SHIFT | choices.below(64)
+        }
+    }
+}
+
+/// What was given, and has not been taken.
+#[derive(Debug, Default)]
+pub struct Given(Vec<(Pfn, Give)>);
+
+impl Given {
+    /// Give a destination for `src`.
+    pub fn give<S: Synchronisation>(
+        &mut self,
+        dev: &Dev<'_, S>,
+        purpose: Purpose,
+        src: SrcPfn,
+        give: Give,
+        last: DstPfn,
+    ) -> DstPfn {
+        let word = dev.give(purpose, src, give, last);
+        let ours = !matches!(
+            give,
+            Give::Nothing | Give::Again | Give::Mapped(_) | Give::Raw(_)
+        );
+        if let (Some(page), true) = (word.pfn(), ours) {
+            self.0.push((page, give));
+        }
+        word
+    }
+
+    /// Take everything back.
+    pub fn take_back<S: Synchronisation>(&mut self, dev: &Dev<'_, S>) {
+        for (page, give) in self.0.drain(..) {
+            dev.take_back(page, give);
+        }
+    }
+
+    /// A migration has taken what these words name; the rest comes back.
+    pub fn taken<S: Synchronisation>(&mut self, dev: &Dev<'_, S>, dst: &[DstPfn]) {
+        for (page, give) in self.0.drain(..) {
+            if !dst.iter().any(|word| word.pfn() == Some(page)) {
+                dev.take_back(page, give);
+            }
+        }
+    }
+
+    /// One of the pages is given back although a word names it: which.
+    pub fn free_early<S: Synchronisation>(&mut self, dev: &Dev<'_, S>, choices: &mut impl Choices) {
+        if !self.0.is_empty() {
+            let (page, give) = self.0.swap_remove(choices.below(self.0.len()));
+            dev.take_back(page, give);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! A driver that breaks the protocol in every way that the types allow, among actors that keep it.
+//!
+//! It gives wrong pages, gives one twice or one that it has freed already, asks for UNPIN where nothing is pinned or twice,
+//! changes words between the stages, repeats stages, leaves stages out and drops migrations where they are. A call that is
+//! refused must have changed nothing, and whatever is not refused must leave the machine sound.
+//!
+//! What it keeps is what core's border trusts: it holds `mmap_lock`, gives pages with what the source held, brings the words of
+//! setup back in the end, and takes back what nobody has taken.
+
+use crate::choices::Input;
+use crate::hand::{any_give, purpose, right, word, Given};
+use crate::pool::Pool;
+use crate::snapshot::Snapshot;
+use crate::sync::Stepwise;
+use crate::words::{finish, forget_what_has_not_moved};
+use crate::{Mode, Verdict};
+use migrate_pin_core::ops::Range;
+use migrate_pin_core::{DstPfn, SrcPfn, PAGE_SIZE};
+use migrate_pin_sim::grammar::{
+    self, Choices, Drawn, Setting, World, ACTORS, CHILD_ACTOR, PAGES, PARENT,
+};
+use migrate_pin_sim::scenario::outcome::Names;
+use migrate_pin_sim::scenario::player::Player;
+use migrate_pin_sim::scenario::By;
+use migrate_pin_sim::{
+    ActorId, Dev, DeviceId, FrameZone, Machine, Progress, Purpose, Session, Synchronisation,
+};
+use std::cell::RefCell;
+
+/// Who breaks the protocol.
+const BAD: u8 = 3;
+
+/// What libFuzzer calls.
+///
+/// # Panics
+/// If something is wrong.
+pub fn target(bytes: &[u8]) {
+    thread_local! {
+        static POOL: RefCell<Pool<Stepwise>> = RefCell::default();
+    }
+    let mode = Mode::of_process();
+    let verdict = POOL.with_borrow_mut(|pool| run(pool, mode, &mut Input::new(bytes)));
+    verdict.judge("misuse", mode);
+}
+
+/// The driver that breaks the protocol.
+struct Bad<'m, S: Synchronisation> {
+    dev: Dev<'m, S>,
+    session: Option<Box<Session>>,
+    given: Given,
+    /// Pages has taken the destinations.
+    moved: bool,
+    /// And the driver has mapped them, and forgotten the pairs that came to nothing.
+    mapped: bool,
+    story: Vec<String>,
+}
+
+impl<S: Synchronisation> Bad<'_, S> {
+    fn machine(&self) -> &Machine<S> {
+        self.dev.cpu().machine()
+    }
+
+    /// Do something.
+    fn act(&mut self, choices: &mut Input<'_>) -> Result<(), String> {
+        self.machine().begin_step();
+        let Some(mut session) = self.session.take() else {
+            self.setup(choices);
+            return Ok(());
+        };
+        match choices.below(8) {
+            0 | 1 => self.provide(&mut session, choices),
+            2 => {
+                self.story.push("frees a page early".to_owned());
+                if !self.moved {
+                    self.given.free_early(&self.dev, choices);
+                }
+            }
+            3 | 4 => self.pages(&mut session)?,
+            5 => self.change_source(&mut session, choices)?,
+            6 if self.moved && !self.mapped => {
+                self.story.push("maps".to_owned());
+                self.map(&mut session);
+            }
+            _ => {
+                self.finish(session);
+                return Ok(());
+            }
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
+    fn setup(&mut self, choices: &mut Input<'_>) {
+        let (at, purpose) = (choices.below(PAGES), purpose(choices));
+        let until = (at + 1 + choices.below(PAGES)).min(PAGES);
+        let range = Range {
+            start: at * PAGE_SIZE,
+            end: until * PAGE_SIZE,
+        };
+        let pin = matches!(purpose, Purpose::Pin(_));
+        let wrong = choices.chance(20);
+        let mut ask = || match wrong && choices.chance(30) {
+            true => SrcPfn::from_raw(choices.below(64)),
+            false if pin => SrcPfn::PIN,
+            false => SrcPfn::NONE,
+        };
+        let words: Vec<_> = (at..until).map(|_| ask()).collect();
+        let result = self.dev.setup_words(range, purpose, &words);
+        self.story.push(format!(
+            "sets up {at}..{until} for {purpose:?} with {words:?}"
+        ));
+        if let Progress::Done(Ok(session)) = result {
+            self.session = Some(Box::new(session));
+            (self.moved, self.mapped) = (false, false);
+        }
+    }
+
+    fn provide(&mut self, session: &mut Session, choices: &mut Input<'_>) {
+        if self.moved {
+            return;
+        }
+        self.given.take_back(&self.dev);
+        session.dst.fill(DstPfn::NONE);
+        let (mut last, purpose) = (DstPfn::NONE, session.purpose());
+        for index in 0..session.src.len() {
+            let src = session.src[index];
+            let give = match choices.chance(50) {
+                true => any_give(choices, &mut self.dev, src),
+                false => right(&mut self.dev, purpose, src),
+            };
+            last = self.given.give(&self.dev, purpose, src, give, last);
+            session.dst[index] = last;
+            self.story
+                .push(format!("gives {give:?} for {src:?}: {last:?}"));
+        }
+    }
+
+    fn pages(&mut self, session: &mut Session) -> Result<(), String> {
+        let before = (
+            Snapshot::of(self.machine()),
+            session.src.clone(),
+            session.dst.clone(),
+        );
+        let result = self.dev.pages(session);
+        self.story.push(format!("pages: {result:?}"));
+        match result {
+            Ok(()) => {
+                self.moved = true;
+                self.given.taken(&self.dev, &before.2);
+                Ok(())
+            }
+            Err(error) => {
+                let after = format!("pages was refused: {error}");
+                before.0.unchanged(self.machine(), &after)?;
+                match session.src == before.1 && session.dst == before.2 {
+                    true => Ok(()),
+                    false => Err(format!("UNCHANGED: {after}, and has changed the words")),
+                }
+            }
+        }
+    }
+
+    /// Change a source word, have it refused, and change it back.
+    fn change_source(
+        &mut self,
+        session: &mut Session,
+        choices: &mut Input<'_>,
+    ) -> Result<(), String> {
+        let index = choices.below(session.src.len());
+        let right = session.src[index];
+        let wrong = SrcPfn::from_raw(word(choices, self.machine()));
+        if wrong == right || self.moved {
+            return Ok(());
+        }
+        session.src[index] = wrong;
+        let before = Snapshot::of(self.machine());
+        let result = self.dev.pages(session);
+        self.story
+            .push(format!("pages with {wrong:?} for {right:?}: {result:?}"));
+        session.src[index] = right;
+        match result {
+            Ok(()) => Err(format!("ACCEPTED: {wrong:?} was taken for {right:?}")),
+            Err(error) => before.unchanged(self.machine(), &format!("pages was refused: {error}")),
+        }
+    }
+
+    /// What moved to device memory is mapped, unless the driver has given a page that is none of a device: who maps a page of the
+    /// system for its device without a pin has only himself to blame.
+    fn map(&mut self, session: &mut Session) {
+        self.mapped = true;
+        let machine = self.machine();
+        let zone = |word: &DstPfn| Some(machine.page(word.pfn()?)?.zone);
+        let device = |word: &DstPfn| matches!(zone(word), None | Some(FrameZone::Device(_)));
+        if session.purpose() != Purpose::ToDevice || session.dst.iter().all(device) {
+            self.dev.update_device(session);
+        } else {
+            forget_what_has_not_moved(&mut self.dev, session.purpose(), &session.src, &session.dst);
+        }
+    }
+
+    /// Finalize, or drop it where it is.
+    fn finish(&mut self, session: Box<Session>) {
+        self.story.push(format!("ends, moved: {}", self.moved));
+        let mut session = *session;
+        if self.moved && !self.mapped {
+            // Pairs that came to nothing: whose driver's memory is wrong is trusted.
+            self.map(&mut session);
+        } else if !self.moved {
+            self.given.take_back(&self.dev);
+            session.dst.fill(DstPfn::NONE);
+        }
+        self.dev.finalize(session);
+        (self.moved, self.mapped) = (false, false);
+    }
+}
+
+/// Run an input.
+pub fn run<S: Synchronisation>(
+    pool: &mut Pool<S>,
+    mode: &Mode,
+    choices: &mut Input<'_>,
+) -> Verdict {
+    let setting = Setting::draw(choices, mode.policy, mode.driver);
+    let world = World::draw(choices, setting);
+    let machine = pool.machine(setting);
+    for (mm, page, what) in &world.populate {
+        // What can't be there is not.
+        machine.populate(*mm, (*page).into(), *what);
+    }
+    if let Some(bug) = mode.bug {
+        machine.seed(bug);
+    }
+    let names = spin::Mutex::new(Names::default());
+    let mut players: [_; ACTORS] = std::array::from_fn(|actor| {
+        let mut player = Player::new(machine, &names, actor as u8);
+        player.set_quiet(true);
+        player
+    });
+    let mut programs: [Option<(Drawn, usize)>; ACTORS] = [const { None }; ACTORS];
+    for By(actor, step) in &world.given {
+        machine.begin_step();
+        if players[usize::from(*actor)].step(*step).is_err() {
+            machine.report_deadlock(ActorId(*actor));
+        }
+    }
+    let mut bad = Bad {
+        dev: machine
+            .cpu(ActorId(BAD))
+            .device(DeviceId(choices.below(2) as u8), PARENT),
+        session: None,
+        given: Given::default(),
+        moved: false,
+        mapped: false,
+        story: Vec::new(),
+    };
+    let (mut complaint, mut value) = (None, 1000);
+    let mut go_on =
+        |actor: usize, programs: &mut [Option<(Drawn, usize)>; ACTORS], story: &mut Vec<String>| {
+            let Some((program, next)) = &mut programs[actor] else {
+                return false;
+            };
+            machine.begin_step();
+            let step = program.steps[*next];
+            if players[actor].step(step).is_err() {
+                return false;
+            }
+            story.push(format!("{actor} {step:?}"));
+            *next += 1;
+            if *next == program.steps.len() {
+                programs[actor] = None;
+            }
+            true
+        };
+    while choices.more() && complaint.is_none() && machine.violation_count() == 0 {
+        // More often than not it is the bad driver.
+        let actor = choices.below(ACTORS + 3).min(usize::from(BAD));
+        if actor == usize::from(BAD) {
+            complaint = bad.act(choices).err();
+            continue;
+        }
+        if programs[actor].is_none() {
+            value += 1;
+            let program = grammar::program(choices, actor == usize::from(CHILD_ACTOR), value);
+            programs[actor] = Some((program, 0));
+        }
+        go_on(actor, &mut programs, &mut bad.story);
+    }
+    if let (Some(session), None) = (bad.session.take(), &complaint) {
+        bad.finish(session);
+    }
+    while complaint.is_none()
+        && machine.violation_count() == 0
+        && programs.iter().any(Option::is_some)
+    {
+        let mut moved = false;
+        for actor in 0..ACTORS {
+            moved |= go_on(actor, &mut programs, &mut bad.story);
+        }
+        if !moved {
+            machine.report_deadlock(ActorId(0));
+        }
+    }
+    if complaint.is_none() && machine.violation_count() == 0 {
+        finish(machine);
+    }
+    Verdict::of(machine, complaint, || bad.story)
+}

@@ -55,9 +55,13 @@ impl Plan {
         }
     }
 
-    /// Start over: count from 0 again, and let these calls fail; 0 for none. Three, so that what lets one
-    /// fail itself can be run with any two more.
-    pub fn arm(&self, calls: [u32; 3]) {
+    /// Start over: count from 0 again, and let these two calls fail; 0 for none.
+    pub fn arm(&self, first: u32, second: u32) {
+        self.arm_three([first, second, 0]);
+    }
+
+    /// As [`Plan::arm`], with a third call, so that what lets one fail itself can be run with any two more.
+    pub fn arm_three(&self, calls: [u32; 3]) {
         for (target, nth) in self.targets.iter().zip(calls) {
             target.store(nth, Ordering::Relaxed);
         }

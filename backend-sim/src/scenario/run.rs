@@ -161,7 +161,7 @@ impl<'r> Runner<'r> {
         self.schedule(steps);
         self.arm(0);
         // What is yet to come, the end of the processes, is not to fail.
-        self.machine.fault_plan().arm([0; 3]);
+        self.machine.fault_plan().arm(0, 0);
     }
 
     /// Count what has failed so far, and from here on let fail what the variation wants, and the `own`th call from
@@ -180,7 +180,7 @@ impl<'r> Runner<'r> {
         self.run.fallible += calls;
         let [first, second] = [first, second].map(|nth| nth.saturating_sub(calls));
         self.plan.own = own;
-        plan.arm([first, second, own]);
+        plan.arm_three([first, second, own]);
     }
 
     /// How many calls were made to fail so far.

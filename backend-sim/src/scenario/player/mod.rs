@@ -145,7 +145,7 @@ impl<'m, S: Synchronisation> Player<'m, S> {
             | Step::Finalize
             | Step::Abandon => self.stage(step),
             Step::Fail(nth) => {
-                self.machine.fault_plan().arm([nth, 0, 0]);
+                self.machine.fault_plan().arm(0, nth);
                 Ok(())
             }
             Step::Fork(_)

@@ -13,8 +13,11 @@ LLVM=${LLVM:--19}
 export LIBCLANG_PATH=${LIBCLANG_PATH:-/usr/lib/llvm${LLVM}/lib}
 PATH=$cache/bindgen/bin:$PATH
 
-check_tools() {
-  local packages=() commands=() pair
+# What is missing: packages of Debian's, and what else has to be done.
+find_missing() {
+  local pair
+  packages=()
+  commands=()
   for pair in qemu-system-x86_64:qemu-system-x86 flex:flex bison:bison bc:bc cpio:cpio gcc:gcc make:make \
     patch:patch xz:xz-utils gzip:gzip perl:perl flock:util-linux "clang$LLVM:clang$LLVM" \
     "ld.lld$LLVM:lld$LLVM" "llvm-nm$LLVM:llvm$LLVM"; do
@@ -34,11 +37,34 @@ check_tools() {
   if ! [ -e "$source_tarball" ] && ! command -v apt-get >/dev/null; then
     commands+=("put the kernel's source where Debian's linux-source-6.12 has it: $source_tarball")
   fi
+}
+
+# Say what is missing, and how to get it; false if something is.
+check_tools() {
+  local packages commands
+  find_missing
   [ ${#packages[@]} -eq 0 ] && [ ${#commands[@]} -eq 0 ] && return
   echo 'boot-test: this is missing:' >&2
   [ ${#packages[@]} -eq 0 ] || echo "  apt-get install --no-install-recommends ${packages[*]}" >&2
   [ ${#commands[@]} -eq 0 ] || printf '  %s\n' "${commands[@]}" >&2
-  exit 2
+  return 2
+}
+
+# Get it, from Debian and with cargo.
+install_tools() {
+  local packages commands
+  find_missing
+  if [ ${#packages[@]} -gt 0 ]; then
+    say "apt-get install ${packages[*]}"
+    apt-get update -qq -o Acquire::Retries=3 || die 'apt-get update fails'
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends \
+      "${packages[@]}" >/dev/null || die "apt-get install fails: ${packages[*]}"
+  fi
+  if ! command -v bindgen >/dev/null; then
+    say 'cargo install bindgen-cli'
+    RUSTC=rustc cargo install --quiet --locked --root "$cache/bindgen" bindgen-cli || die 'bindgen-cli does not build'
+    hash -r
+  fi
 }
 
 busybox_static() {

@@ -102,6 +102,8 @@ apply_tree() {
   for crate in bitflags static_assertions; do
     sync_crate "$(crate_source "$crate")" "$to/$crate" "$crate"
   done
+  sync_crate "$here/src/driver" "$to/driver" driver
+  sync_crate "$here/rust-test-driver/src" "$to/rust_test_driver" rust_test_driver
   for file in "$here"/src/*.rs; do
     crate=$(basename "$file")
     sync_file "$file" "$to/$([ "$crate" = lib.rs ] && echo migrate_pin_kernel.rs || echo "$crate")"

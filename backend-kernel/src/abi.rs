@@ -6,6 +6,7 @@
 //! and the layout that it has here.
 
 use core::ffi::c_void;
+use core::sync::atomic::{AtomicI32, AtomicUsize};
 use migrate_pin_core::error;
 use migrate_pin_core::{pfn, MigratePfn, PteBits, Select, VmaFlags};
 
@@ -26,11 +27,17 @@ c_types! {
     i32 => "int ";
     u32 => "unsigned int ";
     usize => "unsigned long ";
+    isize => "long ";
+    *mut core::ffi::c_void => "void *";
+    *const core::ffi::c_void => "const void *";
+    *const core::ffi::c_char => "const char *";
+    *mut *mut core::ffi::c_void => "void **";
     *mut usize => "unsigned long *";
     *mut VmArea => "struct vm_area_struct *";
     *mut Page => "struct page *";
     *mut MigrateVma => "struct migrate_vma *";
     *mut Cursor => "struct migrate_pin_cursor *";
+    *mut MapWords => "struct migrate_pin_map *";
     *mut MigratePinVma => "struct migrate_pin_vma *";
     *mut AcquireArgs => "struct migrate_pin_acquire *";
     *mut DeviceHandle => "struct migrate_pin_device *";
@@ -90,6 +97,75 @@ pub struct MigrateVma {
     pub flags: usize,
     /// The page that is being faulted on.
     pub fault_page: *mut Page,
+}
+
+/// `struct page`, as far as it is looked at without a call; the header asserts the offset of each field.
+#[repr(C)]
+#[derive(Debug)]
+pub struct PageWords {
+    /// `PG_*`, and the zone.
+    pub flags: AtomicUsize,
+    /// Of a tail page its head, with bit 0 set; of device memory its `pgmap`.
+    pub compound_head: AtomicUsize,
+    lru: usize,
+    /// Whose it is: [`MAPPING_FLAGS`].
+    pub mapping: AtomicUsize,
+    index: usize,
+    private: usize,
+    /// Entries that map it, less one; or the type of a page that is never mapped.
+    pub _mapcount: AtomicI32,
+    /// References.
+    pub _refcount: AtomicI32,
+    memcg_data: usize,
+}
+
+/// Bits of `page->flags`.
+pub mod flag {
+    /// `PG_locked`.
+    pub const LOCKED: usize = 1 << 0;
+    /// `PG_lru`.
+    pub const LRU: usize = 1 << 5;
+    /// `PG_head`.
+    pub const HEAD: usize = 1 << 6;
+    /// `PG_swapcache`.
+    pub const SWAPCACHE: usize = 1 << 10;
+    /// `PG_anon_exclusive`.
+    pub const ANON_EXCLUSIVE: usize = 1 << 11;
+    /// `PG_private`.
+    pub const PRIVATE: usize = 1 << 14;
+    /// `PG_private_2`.
+    pub const PRIVATE_2: usize = 1 << 15;
+    /// `PG_reclaim`: of no use to a page which is neither written back nor read ahead, and so the mark of a page that
+    /// stands in a destination word.
+    pub const RECLAIM: usize = 1 << 16;
+    /// `PG_swapbacked`.
+    pub const SWAPBACKED: usize = 1 << 17;
+}
+
+/// `PAGE_MAPPING_FLAGS`.
+pub const MAPPING_FLAGS: usize = 3;
+/// `PAGE_MAPPING_ANON`.
+pub const MAPPING_IS_ANON: usize = 1;
+/// What is less in `_mapcount` is the type of a page (`PGTY_mapcount_underflow << 24`).
+pub const PAGE_TYPE_LIMIT: i32 = -1 << 24;
+
+/// Pages, as a power of two, whose `struct page` are there or not together (`PFN_SUBSECTION_SHIFT`).
+pub const SUBSECTION_SHIFT: u32 = 9;
+
+/// Where the array of `struct page` is, and what is not known when this is compiled.
+#[repr(C)]
+#[derive(Debug)]
+pub struct MapWords {
+    /// The page of pfn 0, whether or not there is one.
+    pub base: *mut PageWords,
+    /// `ZONES_PGSHIFT`.
+    pub zone_shift: usize,
+    /// `ZONES_MASK`.
+    pub zone_mask: usize,
+    /// `ZONE_DEVICE`.
+    pub zone_device: usize,
+    /// How many pages are pinned.
+    pub pinned: *const AtomicUsize,
 }
 
 /// Where a page-table page is mapped and locked; C's own, between `pte_lock` and `pte_unlock`.
@@ -209,37 +285,50 @@ pub struct AcquireArgs {
 }
 
 macro_rules! callbacks {
-    ($($(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ;)*) => {
-        /// What a driver in C is called back for; each is the method of that name of `migrate_pin_core::Device`.
+    ($(#[doc = $head:literal])* $table:ident, $list:ident, $c:literal, $first:ident: $on:ty;
+    $($(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ;)*) => {
+        $(#[doc = $head])*
         #[repr(C)]
         #[derive(Debug)]
-        pub struct DeviceOps {
-            $($(#[doc = $doc])* pub $name:
-                unsafe extern "C" fn(*mut DeviceHandle $(, $ty)*) $(-> $ret)?,)*
+        pub struct $table {
+            $($(#[doc = $doc])* pub $name: unsafe extern "C" fn($on $(, $ty)*) $(-> $ret)?,)*
         }
 
-        /// The callbacks.
-        pub const CALLBACKS: &[Prototype] = &[
-            $(Prototype {
-                name: stringify!($name),
-                doc: &[$($doc),*],
-                args: &[
-                    ("device", <*mut DeviceHandle as CType>::NAME),
-                    $((stringify!($arg), <$ty as CType>::NAME)),*
-                ],
-                returns: crate::export::returned!($($ret)?),
-            }),*
-        ];
-
-        /// Where each of them stands.
-        pub const CALLBACK_LAYOUT: Layout = Layout {
-            name: "struct migrate_pin_device_ops",
-            size: size_of::<DeviceOps>(),
-            fields: &[$((stringify!($name), core::mem::offset_of!(DeviceOps, $name), "")),*],
+        /// The callbacks, and where each of them stands.
+        pub const $list: crate::abi::Callbacks = crate::abi::Callbacks {
+            prototypes: &[
+                $(crate::abi::Prototype {
+                    name: stringify!($name),
+                    doc: &[$($doc),*],
+                    args: &[
+                        (stringify!($first), <$on as crate::abi::CType>::NAME),
+                        $((stringify!($arg), <$ty as crate::abi::CType>::NAME)),*
+                    ],
+                    returns: crate::export::returned!($($ret)?),
+                }),*
+            ],
+            layout: crate::abi::Layout {
+                name: $c,
+                size: core::mem::size_of::<$table>(),
+                fields: &[$((stringify!($name), core::mem::offset_of!($table, $name), "")),*],
+            },
         };
     };
 }
+pub(crate) use callbacks;
+
+/// A table of functions that C calls.
+#[derive(Debug)]
+pub struct Callbacks {
+    /// The functions.
+    pub prototypes: &'static [Prototype],
+    /// The table.
+    pub layout: Layout,
+}
+
 callbacks! {
+    /// What a driver in C is called back for; each is the method of that name of `migrate_pin_core::Device`.
+    DeviceOps, CALLBACKS, "struct migrate_pin_device_ops", device: *mut DeviceHandle;
     /// A free page: locked, with one reference. Its pfn, 0 if there is none left.
     fn alloc_device_page() -> usize;
     /// A locked system page with one reference and the contents of a device page that stands for no pin; 0 if there is no memory. May sleep.
@@ -417,6 +506,22 @@ pub const KERNEL_CONSTANTS: &[(&str, usize)] = &[
     ("EBUSY", error::EBUSY as usize),
     ("EPERM", error::EPERM as usize),
     ("ESTALE", error::ESTALE as usize),
+    ("BIT(PG_locked)", flag::LOCKED),
+    ("BIT(PG_lru)", flag::LRU),
+    ("BIT(PG_head)", flag::HEAD),
+    ("BIT(PG_swapcache)", flag::SWAPCACHE),
+    ("BIT(PG_anon_exclusive)", flag::ANON_EXCLUSIVE),
+    ("BIT(PG_private)", flag::PRIVATE),
+    ("BIT(PG_private_2)", flag::PRIVATE_2),
+    ("BIT(PG_reclaim)", flag::RECLAIM),
+    ("BIT(PG_swapbacked)", flag::SWAPBACKED),
+    ("PAGE_MAPPING_FLAGS", MAPPING_FLAGS),
+    ("PAGE_MAPPING_ANON", MAPPING_IS_ANON),
+    (
+        "(unsigned int)(PGTY_mapcount_underflow << 24)",
+        PAGE_TYPE_LIMIT as u32 as usize,
+    ),
+    ("PFN_SUBSECTION_SHIFT", SUBSECTION_SHIFT as usize),
     ("sizeof(unsigned long)", size_of::<usize>()),
     ("sizeof(pte_t)", size_of::<usize>()),
 ];
@@ -443,10 +548,15 @@ macro_rules! layout {
 }
 
 /// Structures of the kernel's that are used as they are.
-pub const KERNEL_LAYOUTS: &[Layout] = &[layout!("struct migrate_vma" MigrateVma {
-    vma: "", dst: "", src: "", cpages: "", npages: "", start: "", end: "", pgmap_owner: "",
-    flags: "", fault_page: ""
-})];
+pub const KERNEL_LAYOUTS: &[Layout] = &[
+    layout!("struct migrate_vma" MigrateVma {
+        vma: "", dst: "", src: "", cpages: "", npages: "", start: "", end: "", pgmap_owner: "",
+        flags: "", fault_page: ""
+    }),
+    layout!("struct page" PageWords {
+        flags: "", compound_head: "", mapping: "", _mapcount: "", _refcount: ""
+    }),
+];
 
 /// A device: printed after its callbacks.
 pub const DEVICE_LAYOUT: Layout = layout!("struct migrate_pin_device" DeviceHandle {
@@ -457,6 +567,10 @@ pub const DEVICE_LAYOUT: Layout = layout!("struct migrate_pin_device" DeviceHand
 pub const LAYOUTS: &[Layout] = &[
     layout!("struct migrate_pin_cursor" Cursor {
         pte: "pte_t *", ptl: "spinlock_t *", addr: "unsigned long ", raw: "pte_t "
+    }),
+    layout!("struct migrate_pin_map" MapWords {
+        base: "struct page *", zone_shift: "unsigned long ", zone_mask: "unsigned long ",
+        zone_device: "unsigned long ", pinned: "const atomic_long_t *"
     }),
     layout!("struct migrate_pin_area" AreaWords {
         start: "unsigned long ", end: "unsigned long ", flags: "unsigned long "

@@ -120,7 +120,7 @@ const fn access(write: usize) -> Access {
     }
 }
 
-const fn event_of(number: u32) -> NotifyEvent {
+pub(crate) const fn event_of(number: u32) -> NotifyEvent {
     match number {
         notify::MIGRATE => NotifyEvent::Migrate,
         notify::UNMAP => NotifyEvent::Unmap,

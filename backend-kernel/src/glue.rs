@@ -1,32 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The functions of `glue.c`.
 
-use crate::abi::{AreaWords, CType, Cursor, Page, PairWords, Prototype, RecordWords, VmArea};
-use crate::export::returned;
+use crate::abi::{AreaWords, Cursor, MapWords, Page, PairWords, RecordWords, VmArea};
 
 macro_rules! glue {
-    ($( $(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ; )*) => {
+    ($(#[doc = $head:literal])* $list:ident, $prefix:literal: $(
+        $(#[doc = $doc:literal])* fn $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ;
+    )*) => {
         extern "C" {
             $(
                 $(#[doc = $doc])*
-                #[link_name = concat!("migrate_pin_glue_", stringify!($name))]
+                #[link_name = concat!($prefix, stringify!($name))]
                 pub(crate) fn $name($($arg: $ty),*) $(-> $ret)?;
             )*
         }
 
-        /// What `glue.c` defines.
-        pub const GLUE: &[Prototype] = &[
-            $(Prototype {
-                name: concat!("migrate_pin_glue_", stringify!($name)),
+        $(#[doc = $head])*
+        pub const $list: &[crate::abi::Prototype] = &[
+            $(crate::abi::Prototype {
+                name: concat!($prefix, stringify!($name)),
                 doc: &[$($doc),*],
-                args: &[$((stringify!($arg), <$ty as CType>::NAME)),*],
-                returns: returned!($($ret)?),
+                args: &[$((stringify!($arg), <$ty as crate::abi::CType>::NAME)),*],
+                returns: crate::export::returned!($($ret)?),
             }),*
         ];
     };
 }
+pub(crate) use glue;
 
 glue! {
+    /// What `glue.c` defines.
+    GLUE, "migrate_pin_glue_":
     /// One more on a counter.
     fn count(counter: usize);
     /// Say once that a driver's words were refused.
@@ -62,10 +66,11 @@ glue! {
     fn try_to_migrate(pfn: usize);
     fn remove_migration_ptes(old: usize, new: usize);
 
+    /// Where things are; the rest of what is asked of most pages is read there.
+    fn memory_map(map: *mut MapWords);
     fn page_to_pfn(page: *mut Page) -> usize;
     fn page_exists(pfn: usize) -> bool;
     fn page_zone(pfn: usize) -> PairWords;
-    fn page_compound(pfn: usize) -> bool;
     fn page_mapping(pfn: usize) -> usize;
     fn page_has_private(pfn: usize) -> bool;
     fn page_count(pfn: usize) -> u32;
@@ -78,6 +83,8 @@ glue! {
     fn get_page(pfn: usize);
     fn get_page_unless_zero(pfn: usize) -> bool;
     fn put_page(pfn: usize);
+    /// What comes after the last reference.
+    fn put_last(pfn: usize);
     fn page_ref_add(pfn: usize, count: u32);
     fn page_ref_sub(pfn: usize, count: u32);
     fn page_ref_freeze(pfn: usize, expected: u32) -> bool;

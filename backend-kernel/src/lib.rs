@@ -11,13 +11,16 @@
 //! | [`abi`] | what Rust and C agree on |
 //! | [`ops`] | the primitives |
 //! | [`api`] | `migrate_pin_vma_*` and the pin calls, for drivers in C |
+//! | [`driver`] | the calls for drivers in Rust, without `unsafe` |
 //! | [`stock`] | the kernel's own `migrate_vma_*` and `migrate_device_*` calls on `core` |
 #![no_std]
 
 pub mod abi;
 pub mod api;
+pub mod driver;
 mod export;
 mod glue;
+mod memmap;
 pub mod ops;
 pub mod stock;
 

@@ -11,6 +11,7 @@ use migrate_pin_core::Pfn;
 
 use crate::abi::{self, notify, Cursor, PairWords, VmArea};
 use crate::glue;
+use crate::memmap::{Folio, Known, MemoryMap};
 
 /// A `struct vm_area_struct`.
 ///
@@ -33,7 +34,7 @@ impl Vma {
         NonNull::new(vma).map(Self)
     }
 
-    fn as_ptr(self) -> *mut VmArea {
+    pub(crate) fn as_ptr(self) -> *mut VmArea {
         self.0.as_ptr()
     }
 }
@@ -52,9 +53,10 @@ impl Vma {
 /// succeeded to the next `pte_unlock()`.
 #[derive(Debug)]
 pub struct KernelOps {
+    map: MemoryMap,
     cursor: Cursor,
-    /// What was cleared last, and where.
-    cleared: Option<(usize, Pte)>,
+    /// Where an entry was cleared last, 0 if it was set again, and what it was.
+    cleared: (usize, PairWords),
     /// The page that became anonymous memory of this area last.
     fresh: Option<(Pfn, Vma)>,
 }
@@ -76,25 +78,54 @@ impl KernelOps {
     pub unsafe fn new() -> Self {
         // INVARIANT: by the safety requirement. No lock is held.
         Self {
+            map: MemoryMap::new(),
             cursor: Cursor {
                 pte: null_mut(),
                 ptl: null_mut(),
                 addr: 0,
                 raw: 0,
             },
-            cleared: None,
+            cleared: NOTHING,
             fresh: None,
         }
     }
 
+    #[inline]
     fn clear(&mut self, addr: usize, words: PairWords) -> Pte {
-        let pte = decode(words);
-        self.cleared = Some((addr, pte));
-        pte
+        self.cleared = (addr, words);
+        decode(words)
+    }
+
+    /// A page that may be looked at.
+    #[inline]
+    fn page(&self, page: Pfn) -> Known<'_> {
+        // SAFETY: by the type invariants there is one: it exists, or an entry names it, or there is a reference on it.
+        unsafe { self.map.page(page) }
+    }
+
+    /// The same, where it is a folio's first.
+    #[inline]
+    fn folio(&self, page: Pfn) -> Option<Folio<'_>> {
+        self.page(page).folio()
+    }
+}
+
+/// No entry was cleared: no area covers the first page.
+const NOTHING: (usize, PairWords) = (0, PairWords { what: 0, word: 0 });
+
+/// The memory that `glue.c` describes.
+pub(crate) fn zone_of(words: PairWords) -> Zone {
+    let owner = Owner(words.word);
+    match words.what {
+        abi::ZONE_SYSTEM => Zone::System,
+        abi::ZONE_DEVICE_PRIVATE => Zone::DevicePrivate(owner),
+        abi::ZONE_DEVICE_COHERENT => Zone::DeviceCoherent(owner),
+        _ => Zone::DeviceOther,
     }
 }
 
 /// The entry that `glue.c` describes.
+#[inline]
 fn decode(words: PairWords) -> Pte {
     let bits = PteBits::from_bits_truncate((words.what >> abi::PTE_BITS_SHIFT) as u8);
     let page = Pfn(words.word);
@@ -110,6 +141,7 @@ fn decode(words: PairWords) -> Pte {
 }
 
 /// The entry as `glue.c` wants it; none of those that the pipeline never makes.
+#[inline]
 fn encode(pte: Pte) -> PairWords {
     let (kind, page, bits) = match pte {
         Pte::Present(Present::Page(page), bits) => (abi::PTE_PAGE, page, bits),
@@ -250,7 +282,7 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn pte_lock(&mut self, vma: Vma, addr: usize) -> bool {
-        self.cleared = None;
+        self.cleared = NOTHING;
         call!(pte_lock(&mut self.cursor, vma.as_ptr(), addr))
     }
 
@@ -279,12 +311,13 @@ impl MmOps for KernelOps {
     #[inline]
     fn pte_set(&mut self, vma: Vma, addr: usize, pte: Pte) {
         // An entry that is put back has bits that `Pte` does not know of (a protection key, PROT_NONE).
-        if matches!(pte, Pte::Present(..)) && self.cleared == Some((addr, pte)) {
+        let (at, was) = self.cleared;
+        if matches!(pte, Pte::Present(..)) && at == addr && decode(was) == pte {
             call!(pte_restore(&mut self.cursor, vma.as_ptr(), addr));
         } else {
             call!(pte_set(&mut self.cursor, vma.as_ptr(), addr, encode(pte)));
         }
-        self.cleared = None;
+        self.cleared = NOTHING;
     }
 
     #[inline]
@@ -294,7 +327,10 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn anon_exclusive(&mut self, page: Pfn) -> bool {
-        call!(anon_exclusive(page.0))
+        match self.page(page) {
+            known if known.compound() => call!(anon_exclusive(page.0)),
+            known => known.anon_exclusive(),
+        }
     }
 
     #[inline]
@@ -332,28 +368,25 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn page_exists(&mut self, page: Pfn) -> bool {
-        call!(page_exists(page.0))
+        self.map.exists(page)
     }
 
     #[inline]
     fn page_zone(&mut self, page: Pfn) -> Zone {
-        let words = call!(page_zone(page.0));
-        let owner = Owner(words.word);
-        match words.what {
-            abi::ZONE_SYSTEM => Zone::System,
-            abi::ZONE_DEVICE_PRIVATE => Zone::DevicePrivate(owner),
-            abi::ZONE_DEVICE_COHERENT => Zone::DeviceCoherent(owner),
-            _ => Zone::DeviceOther,
-        }
+        // SAFETY: by the type invariants, as in `Self::page()`.
+        unsafe { self.map.zone(page) }
     }
 
     #[inline]
     fn page_compound(&mut self, page: Pfn) -> bool {
-        call!(page_compound(page.0))
+        self.page(page).compound()
     }
 
     #[inline]
     fn page_mapping(&mut self, page: Pfn) -> Mapping {
+        if let Some(mapping) = self.page(page).mapping() {
+            return mapping;
+        }
         match call!(page_mapping(page.0)) {
             abi::MAPPING_NONE => Mapping::None,
             abi::MAPPING_SWAPCACHE => Mapping::SwapCache,
@@ -364,32 +397,50 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn page_has_private(&mut self, page: Pfn) -> bool {
-        call!(page_has_private(page.0))
+        match self.folio(page) {
+            Some(folio) => folio.has_private(),
+            None => call!(page_has_private(page.0)),
+        }
     }
 
     #[inline]
     fn page_count(&mut self, page: Pfn) -> u32 {
-        call!(page_count(page.0))
+        match self.folio(page) {
+            Some(folio) => folio.count(),
+            None => call!(page_count(page.0)),
+        }
     }
 
     #[inline]
     fn page_mapcount(&mut self, page: Pfn) -> u32 {
-        call!(page_mapcount(page.0))
+        match self.folio(page).and_then(Folio::mapcount) {
+            Some(mapcount) => mapcount,
+            None => call!(page_mapcount(page.0)),
+        }
     }
 
     #[inline]
     fn page_lru(&mut self, page: Pfn) -> bool {
-        call!(page_lru(page.0))
+        match self.folio(page) {
+            Some(folio) => folio.lru(),
+            None => call!(page_lru(page.0)),
+        }
     }
 
     #[inline]
     fn page_locked(&mut self, page: Pfn) -> bool {
-        call!(page_locked(page.0))
+        match self.folio(page) {
+            Some(folio) => folio.locked(),
+            None => call!(page_locked(page.0)),
+        }
     }
 
     #[inline]
     fn trylock_page(&mut self, page: Pfn) -> bool {
-        call!(trylock_page(page.0))
+        match self.folio(page) {
+            Some(folio) => folio.trylock(),
+            None => call!(trylock_page(page.0)),
+        }
     }
 
     #[inline]
@@ -399,7 +450,10 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn get_page(&mut self, page: Pfn) {
-        call!(get_page(page.0));
+        match self.folio(page) {
+            Some(folio) => folio.get(1),
+            None => call!(get_page(page.0)),
+        }
     }
 
     #[inline]
@@ -409,17 +463,27 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn put_page(&mut self, page: Pfn) {
-        call!(put_page(page.0));
+        match self.folio(page) {
+            // SAFETY: by the type invariants the caller has a reference, and gives it up.
+            Some(folio) => unsafe { folio.put() },
+            None => call!(put_page(page.0)),
+        }
     }
 
     #[inline]
     fn page_ref_add(&mut self, page: Pfn, count: u32) {
-        call!(page_ref_add(page.0, count));
+        match self.folio(page) {
+            Some(folio) => folio.get(count),
+            None => call!(page_ref_add(page.0, count)),
+        }
     }
 
     #[inline]
     fn page_ref_sub(&mut self, page: Pfn, count: u32) {
-        call!(page_ref_sub(page.0, count));
+        match self.folio(page) {
+            Some(folio) => folio.sub(count),
+            None => call!(page_ref_sub(page.0, count)),
+        }
     }
 
     #[inline]
@@ -520,12 +584,18 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn claim_destination(&mut self, page: Pfn) -> bool {
-        call!(claim_destination(page.0))
+        match self.folio(page) {
+            Some(folio) => folio.claim(),
+            None => call!(claim_destination(page.0)),
+        }
     }
 
     #[inline]
     fn unclaim_destination(&mut self, page: Pfn) {
-        call!(unclaim_destination(page.0));
+        match self.folio(page) {
+            Some(folio) => folio.unclaim(),
+            None => call!(unclaim_destination(page.0)),
+        }
     }
 
     #[inline]
@@ -540,6 +610,9 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn pin_record(&mut self, page: Pfn) -> Option<PinRecord> {
+        if self.map.nothing_is_pinned() {
+            return None;
+        }
         let words = call!(pin_record(page.0));
         match words.present {
             0 => None,

@@ -3,12 +3,13 @@
 //! Each is a line of the kernel, of the hardware or of the driver left out, done twice or done at the wrong moment,
 //! switched on by [`Machine::seed`](crate::Machine::seed). [`Bug::breaks`] names the invariant that it is there to prove.
 //! Those of [`Bug::needs_race`] are a matter of moments only: each has a race in
-//! `race/catalogue/seeded.rs`, the others a scenario in `scenario/catalogue/seeds.rs`.
+//! `race/catalogue/seeded.rs`; that of [`Bug::needs_two_failures`] is found by `tests/scenarios.rs` in the scenarios that there
+//! are; the others have a scenario in `scenario/catalogue/seeds.rs`.
 
 use crate::violation::Invariant;
 
 macro_rules! bugs {
-    ($( $(#[$doc:meta])* $variant:ident $name:literal => $invariant:ident $($race:ident)? ),* $(,)?) => {
+    ($( $(#[$doc:meta])* $variant:ident $name:literal => $invariant:ident $($needs:ident)? ),* $(,)?) => {
         /// One way to be broken.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
@@ -27,7 +28,13 @@ macro_rules! bugs {
             /// Only an interleaving shows it: one actor after the other can't.
             #[must_use]
             pub const fn needs_race(self) -> bool {
-                match self { $( Self::$variant => bugs!(@race $($race)?) ),* }
+                match self { $( Self::$variant => bugs!(@race $($needs)?) ),* }
+            }
+
+            /// Only two calls that fail in one run show it: no run in which none or one does.
+            #[must_use]
+            pub const fn needs_two_failures(self) -> bool {
+                match self { $( Self::$variant => bugs!(@two $($needs)?) ),* }
             }
 
             /// The invariant that must notice.
@@ -39,6 +46,10 @@ macro_rules! bugs {
     };
     (@race) => { false };
     (@race race) => { true };
+    (@race two) => { false };
+    (@two) => { false };
+    (@two race) => { false };
+    (@two two) => { true };
 }
 
 bugs! {
@@ -156,4 +167,8 @@ bugs! {
     ChargeNotAtomic "charge-not-atomic" => Charge race,
     /// `migration_entry_wait()` waits for the page with the PTL held.
     WaitUnderPtl "wait-under-ptl" => Live race,
+
+    // ---- one that needs two failures ----
+    /// `do_user_addr_fault()` does not drop `mmap_lock` when it tries a fault for the fourth time (`FAULT_FLAG_TRIED`).
+    TriedKeepsMmapLock "tried-keeps-mmap-lock" => Lock two,
 }

@@ -42,6 +42,8 @@ pub mod engine;
 pub mod entry;
 pub mod event;
 pub mod frame;
+#[cfg(feature = "std")]
+pub mod grammar;
 mod huge;
 pub mod invariants;
 mod ledger;

@@ -1,12 +1,14 @@
 //! For each invariant a bug that only a preemption shows, and a race that finds it.
 
+mod in_turn;
+
+use in_turn::in_turn;
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::{explore, Exploration, Settings};
 use migrate_pin_sim::race::verdict::Verdict;
 use migrate_pin_sim::race::{self, Effort, Race};
 use migrate_pin_sim::scenario::explore::orders;
 use migrate_pin_sim::scenario::run::{run, Variation};
-use migrate_pin_sim::scenario::{By, Expect, Scenario};
 use migrate_pin_sim::{Bug, Invariant};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -169,25 +171,9 @@ fn without_a_preemption_nothing_breaks() {
 #[test]
 fn in_no_order_of_whole_steps_anything_breaks() {
     each(|race, _| {
-        let steps: Vec<By> = race
-            .programs
-            .iter()
-            .flat_map(|program| program.steps.iter().map(|step| By(program.actor, *step)))
-            .collect();
-        let orders = orders(&steps);
+        let scenario = in_turn(race);
+        let orders = orders(scenario.steps);
         assert!(orders.len() > 1);
-        let scenario = Scenario {
-            name: "in an order of whole steps",
-            about: "",
-            config: race.config,
-            populate: race.populate.to_vec().leak(),
-            given: race.given.to_vec().leak(),
-            steps: steps.leak(),
-            reorder: true,
-            hardened: Expect::Skip,
-            as_posted: Expect::Skip,
-            events: &[],
-        };
         orders.iter().find_map(|order| {
             let variation = Variation {
                 bugs: race.bugs,

@@ -23,7 +23,7 @@ use crate::pfn::Pfn;
 /// Which fallible calls fail, and how many were made. Shared by all that count together.
 #[derive(Debug)]
 pub struct Plan {
-    targets: [AtomicU32; 2],
+    targets: [AtomicU32; 3],
     calls: AtomicU32,
     fired: AtomicU32,
 }
@@ -45,15 +45,20 @@ impl Plan {
     #[must_use]
     pub const fn pair(first: u32, second: u32) -> Self {
         Self {
-            targets: [AtomicU32::new(first), AtomicU32::new(second)],
+            targets: [
+                AtomicU32::new(first),
+                AtomicU32::new(second),
+                AtomicU32::new(0),
+            ],
             calls: AtomicU32::new(0),
             fired: AtomicU32::new(0),
         }
     }
 
-    /// Start over: count from 0 again, and let these two calls fail; 0 for none.
-    pub fn arm(&self, first: u32, second: u32) {
-        for (target, nth) in self.targets.iter().zip([first, second]) {
+    /// Start over: count from 0 again, and let these calls fail; 0 for none. Three, so that what lets one
+    /// fail itself can be run with any two more.
+    pub fn arm(&self, calls: [u32; 3]) {
+        for (target, nth) in self.targets.iter().zip(calls) {
             target.store(nth, Ordering::Relaxed);
         }
         self.calls.store(0, Ordering::Relaxed);

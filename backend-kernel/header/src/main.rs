@@ -2,10 +2,10 @@
 //! Prints `migrate_pin_abi.h`: what `migrate-pin-kernel` and the C beside it agree on.
 
 use migrate_pin_kernel::abi::{
-    Layout, Prototype, CALLBACKS, CALLBACK_LAYOUT, CONSTANTS, DEVICE_LAYOUT, KERNEL_CONSTANTS,
+    Callbacks, Layout, Prototype, CALLBACKS, CONSTANTS, DEVICE_LAYOUT, KERNEL_CONSTANTS,
     KERNEL_LAYOUTS, LAYOUTS,
 };
-use migrate_pin_kernel::{api, stock, GLUE};
+use migrate_pin_kernel::{api, driver, stock, GLUE};
 
 /// A declaration, its arguments broken into lines as the kernel wants it.
 fn declare(prototype: &Prototype) -> String {
@@ -120,6 +120,15 @@ fn callback_field(callback: &Prototype) -> String {
     text
 }
 
+/// A table of callbacks.
+fn table(callbacks: &Callbacks) -> String {
+    let mut text = format!("{} {{\n", callbacks.layout.name);
+    for callback in callbacks.prototypes {
+        text += &callback_field(callback);
+    }
+    text + "};\n\n" + &assert_layout(&callbacks.layout) + "\n"
+}
+
 fn main() {
     let mut text = String::from(
         "/* SPDX-License-Identifier: GPL-2.0-only */\n\
@@ -145,16 +154,16 @@ fn main() {
         text += &structure(layout);
     }
     text += "struct migrate_pin_device;\n\n";
-    text += &format!("{} {{\n", CALLBACK_LAYOUT.name);
-    for callback in CALLBACKS {
-        text += &callback_field(callback);
-    }
-    text += "};\n\n";
-    text += &assert_layout(&CALLBACK_LAYOUT);
-    text.push('\n');
+    text += &table(&CALLBACKS);
     text += &structure(&DEVICE_LAYOUT);
+    text += "/* For drivers in Rust. */\n\n";
+    for callbacks in driver::TABLES {
+        text += &table(callbacks);
+    }
+    text += "struct migrate_pin_memory;\nstruct migrate_pin_mirror;\nstruct xarray;\n\n";
     text += "/* What Rust takes the kernel's constants and structures to be. */\n\n";
-    for (name, value) in KERNEL_CONSTANTS {
+    let drivers = driver::ERRNOS.iter().chain(driver::FAULTS);
+    for (name, value) in KERNEL_CONSTANTS.iter().chain(drivers) {
         text += &format!("static_assert({name} == {value:#x});\n");
     }
     for layout in KERNEL_LAYOUTS {
@@ -162,6 +171,7 @@ fn main() {
     }
     text.push('\n');
     text += &section("Defined in glue.c, called from Rust.", GLUE);
+    text += &section("Defined in driver_glue.c, called from Rust.", driver::GLUE);
     text += &section(
         "Defined in Rust: the kernel's own calls on core.",
         stock::STOCK,

@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `struct migrate_pin_test`.
 #[repr(C)]
@@ -89,12 +90,37 @@ pub struct Raw {
     pub early: u64,
 }
 
+/// The devices whose driver is in safe Rust.
+static RUST: AtomicBool = AtomicBool::new(false);
+
+/// From now on it is those that are opened.
+pub fn choose_rust() {
+    RUST.store(true, Ordering::Relaxed);
+}
+
+/// Can the devices not be given words that a driver in safe Rust has no way to hand on?
+pub fn is_rust() -> bool {
+    RUST.load(Ordering::Relaxed)
+}
+
 /// A device, opened by this process.
 pub struct Device(File);
 
 impl Device {
     pub fn open(number: usize) -> io::Result<Self> {
-        let path = format!("/dev/migrate_pin{number}");
+        Self::open_of(number, is_rust())
+    }
+
+    /// Of the other driver.
+    pub fn open_other(number: usize) -> io::Result<Self> {
+        Self::open_of(number, !is_rust())
+    }
+
+    fn open_of(number: usize, rust: bool) -> io::Result<Self> {
+        let path = match rust {
+            true => format!("/dev/migrate_pin_rust{number}"),
+            false => format!("/dev/migrate_pin{number}"),
+        };
         Ok(Self(OpenOptions::new().read(true).write(true).open(path)?))
     }
 

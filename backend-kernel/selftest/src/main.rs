@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Self-tests of unmap-and-pin in a live kernel, from user space. Prints TAP.
 //!
+//! `selftest [rust] [conformance|speed]`: on the devices of the driver in C, or of that in Rust; the tests, or what is
+//! named.
+//!
 //! Each test runs in a child, which exits; then nothing may be left of it: no pin record, no device page in use, no
 //! page isolated; and when all of them ran a second time, no less memory is free than after the first.
 
@@ -43,8 +46,9 @@ fn free_pages() -> Result<u64, String> {
 
 /// What has to be as it was when all is quiet.
 fn leaks() -> Result<(), String> {
-    for number in 0..2 {
-        let device = Device::open(number).map_err(|error| format!("open: {error}"))?;
+    let devices = [Device::open, Device::open_other].map(|open| [open(0), open(1)]);
+    for (number, device) in devices.into_iter().flatten().enumerate() {
+        let device = device.map_err(|error| format!("open: {error}"))?;
         let stats = device.stats().map_err(|error| format!("stats: {error}"))?;
         if stats.pins != 0 {
             return Err(format!("{} pages are still pinned", stats.pins));
@@ -95,8 +99,21 @@ fn run(case: cases::Case) -> Result<(), String> {
     }
 }
 
+/// What is said behind the name of a test of which a part, or all, is not done on these devices.
+fn directive(name: &str) -> String {
+    let left = cases::NOT_IN_RUST.iter().find(|(case, _)| *case == name);
+    match left {
+        Some((_, why)) if device::is_rust() => format!(" ({why})"),
+        _ => String::new(),
+    }
+}
+
 fn main() {
-    match std::env::args().nth(1).as_deref() {
+    let mut args = std::env::args().skip(1).peekable();
+    if args.next_if_eq("rust").is_some() {
+        device::choose_rust();
+    }
+    match args.next().as_deref() {
         Some("conformance") => std::process::exit(i32::from(!world::conformance())),
         Some("speed") => return speed::speed(),
         _ => {}
@@ -108,10 +125,10 @@ fn main() {
     for (i, (name, case)) in cases::ALL.iter().enumerate() {
         let result = run(*case);
         match &result {
-            Ok(()) => println!("ok {} {name}", i + 1),
+            Ok(()) => println!("ok {} {name}{}", i + 1, directive(name)),
             Err(error) => {
                 println!("# {error}");
-                println!("not ok {} {name}", i + 1);
+                println!("not ok {} {name}{}", i + 1, directive(name));
             }
         }
         failed += u32::from(result.is_err());

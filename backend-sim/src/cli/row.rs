@@ -310,7 +310,7 @@ pub(crate) fn of_sequential(job: &Job, scenario: &Scenario) -> Row {
         [] => vec![
             check(scenario, job.policy),
             reorder(scenario, job.policy),
-            inject(scenario, job.policy),
+            inject(scenario, job.policy, &[]),
         ],
         _ => vec![broken(scenario, job)],
     };

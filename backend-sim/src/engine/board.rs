@@ -9,6 +9,7 @@
 
 use crate::config::MAX_ACTORS;
 use crate::engine::exhaustive::Search;
+use crate::engine::fed::Feed;
 use std::cell::{Cell, RefCell};
 
 /// An execution with more visible operations is taken for one that never ends.
@@ -40,6 +41,8 @@ pub(crate) enum Chooser {
     Search(Search),
     /// A scheduler of shuttle's, asked by [`Outside`](crate::engine::outside::Outside).
     Outside,
+    /// Bytes of a fuzzer.
+    Fed(Feed),
     /// A schedule that is repeated.
     Script {
         /// Who was chosen at each decision.
@@ -238,6 +241,7 @@ impl Board {
         let choice = match &mut self.chooser {
             Chooser::Outside => None,
             Chooser::Search(search) => Some(search.choose(candidates, running)),
+            Chooser::Fed(feed) => Some(feed.choose(candidates, running)),
             Chooser::Script { actors, next, off } => {
                 let wanted = actors.get(*next).copied();
                 let choice = wanted.filter(|actor| candidates >> actor & 1 != 0);

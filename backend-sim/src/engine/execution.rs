@@ -100,12 +100,46 @@ pub(crate) fn set_up<S: Synchronisation>(
     (Stage { machine, names }, hands)
 }
 
+/// Put pages and what is given on a machine that has nothing yet, as far as it goes: nobody has looked `race` over. What can't stand
+/// somewhere, or would have to wait, is left out.
+pub(crate) fn furnish<S: Synchronisation>(
+    stage: &Stage<S>,
+    race: &Race,
+    more_bugs: &[Bug],
+) -> Vec<Hands> {
+    let machine = &stage.machine;
+    for (mm, page, what) in race.populate.iter() {
+        machine.populate(*mm, (*page).into(), *what);
+    }
+    let (hands, _) = prepare(machine, race, &stage.names, false);
+    for bug in race.bugs.iter().chain(more_bugs) {
+        machine.seed(*bug);
+    }
+    hands
+}
+
 fn given<S: Synchronisation>(
     machine: &Machine<S>,
     race: &Race,
     names: &spin::Mutex<Names>,
     speak: bool,
 ) -> Vec<Hands> {
+    let (hands, waits) = prepare(machine, race, names, speak);
+    if let Some(place) = waits.first() {
+        let step = &race.given[*place];
+        panic!("{}: {step:?} is given, and has to wait", race.name);
+    }
+    hands
+}
+
+/// Do what is given. What each program's actor has in its hands then, and the places of steps that would have had to wait.
+pub(crate) fn prepare<S: Synchronisation>(
+    machine: &Machine<S>,
+    race: &Race,
+    names: &spin::Mutex<Names>,
+    speak: bool,
+) -> (Vec<Hands>, Vec<usize>) {
+    let mut waits = Vec::new();
     let player = |actor| {
         let mut player = Player::new(machine, names, actor);
         player.set_quiet(!speak);
@@ -113,7 +147,7 @@ fn given<S: Synchronisation>(
     };
     let programs = race.programs.iter();
     let mut players: Vec<_> = programs.map(|program| player(program.actor)).collect();
-    for By(actor, step) in race.given.iter() {
+    for (place, By(actor, step)) in race.given.iter().enumerate() {
         machine.begin_step();
         let own = race.programs.iter().position(|p| p.actor == *actor);
         let done = match own {
@@ -121,13 +155,11 @@ fn given<S: Synchronisation>(
             // An actor who has done its part.
             None => player(*actor).step(*step),
         };
-        assert!(
-            done.is_ok(),
-            "{}: {step:?} is given, and has to wait",
-            race.name
-        );
+        if done.is_err() {
+            waits.push(place);
+        }
     }
-    players.into_iter().map(Player::into_hands).collect()
+    (players.into_iter().map(Player::into_hands).collect(), waits)
 }
 
 /// How an engine runs an actor's program.

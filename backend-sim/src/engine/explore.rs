@@ -46,7 +46,7 @@ pub(crate) struct Scripted<T> {
     pub(crate) off: Option<usize>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn execute(
 }
 
 /// One execution of a race that is set up.
-fn execute_on(
+pub(crate) fn execute_on(
     stage: &Arc<Stage<Scheduled>>,
     hands: Vec<Hands>,
     race: &Arc<Race>,
@@ -138,7 +138,7 @@ pub(crate) fn of_race(race: &Arc<Race>, policy: PolicyKind, settings: &Settings)
     })
 }
 
-fn shuttle_config() -> shuttle::Config {
+pub(crate) fn shuttle_config() -> shuttle::Config {
     let mut config = shuttle::Config::new();
     config.stack_size = STACK;
     config.failure_persistence = shuttle::FailurePersistence::None;

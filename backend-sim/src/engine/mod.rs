@@ -12,6 +12,8 @@
 //! where they use something that others can see, and write down whom they chose: [`replay`] repeats such a schedule to the
 //! step and names each operation.
 //!
+//! [`fed`] runs a race once, by a schedule that a fuzzer has written.
+//!
 //! A violation ends the exploration of its race. What is not a race on the machine but a few words and locks is a
 //! [`model`]: by those the engines themselves are tested, and their speed is compared.
 
@@ -20,6 +22,7 @@ mod driven;
 mod execution;
 mod exhaustive;
 pub mod explore;
+pub mod fed;
 pub mod loom;
 pub mod model;
 pub mod objects;

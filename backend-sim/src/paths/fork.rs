@@ -69,6 +69,8 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
         self.set_forking(None);
         if result.is_ok() {
+            // A new `mm_struct` (`MMF_INIT_MASK`): what was reaped here before was another.
+            new.unstable.set(0);
             new.alive.set(1);
         } else {
             // `dup_mmap()` failed: what there is of the child is torn down again (`mmput()`).

@@ -1,6 +1,7 @@
-//! What is done with a scenario: run it as it is written, in every order, and with every fallible call made to
-//! fail in turn.
+//! What is done with a scenario: run it as it is written, in every order, with every fallible call made to fail in turn,
+//! and with every two.
 
+use crate::bug::Bug;
 use crate::scenario::run::{run, Run, Variation};
 use crate::scenario::{By, Expect, Scenario};
 use crate::violation::Invariant;
@@ -119,37 +120,70 @@ pub fn reorder(scenario: &Scenario, policy: PolicyKind) -> Report {
     report
 }
 
-/// Run `scenario` again and again, each time with the next fallible call of core's made to fail, until
-/// there is none left. Each failure must have fired, and nothing may break or leak.
+/// Run `scenario` again and again, each time with the next fallible call of core's and the driver's made to fail, until
+/// there is none left. Each failure must have fired, and nothing may break or leak. `bugs` are broken in the machine.
 #[must_use]
-pub fn inject(scenario: &Scenario, policy: PolicyKind) -> Report {
+pub fn inject(scenario: &Scenario, policy: PolicyKind, bugs: &[Bug]) -> Report {
+    let mut report = Report::default();
+    if matches!(expectation(scenario, policy), Expect::Lines(_)) {
+        inject_behind(scenario, policy, bugs, 0, &mut report);
+    }
+    report
+}
+
+/// As [`inject`], with every two fallible calls made to fail. The second is any call that is made after the first has
+/// failed, not only one that is also made if it has not: an error path within an error path.
+#[must_use]
+pub fn inject_pairs(scenario: &Scenario, policy: PolicyKind, bugs: &[Bug]) -> Report {
     let mut report = Report::default();
     if !matches!(expectation(scenario, policy), Expect::Lines(_)) {
         return report;
     }
-    for nth in 1.. {
+    for first in 1.. {
+        if inject_behind(scenario, policy, bugs, first, &mut report) < first {
+            // Past the last call: there was no first.
+            break;
+        }
+    }
+    report
+}
+
+/// Let each call behind the `first`th (0 for none) fail in turn, and that one as well: the number of calls in the run in
+/// which it alone fails.
+fn inject_behind(
+    scenario: &Scenario,
+    policy: PolicyKind,
+    bugs: &[Bug],
+    first: u32,
+    report: &mut Report,
+) -> u32 {
+    let mut nth = first;
+    loop {
+        nth += 1;
         let variation = Variation {
-            fail: [nth, 0],
+            fail: [first, nth],
+            bugs,
             ..Variation::plain(policy)
         };
         let run = run(scenario, variation);
         if run.fallible < nth {
             // Past the last call: nothing was left to fail.
-            break;
+            return run.fallible;
         }
-        let fired = run.failed;
-        note(&mut report, run.clone(), || {
-            format!("with fallible call {nth} failing")
-        });
-        if fired != 1 {
+        let (fired, expected) = (run.failed, if first == 0 { 1 } else { 2 });
+        let says = || match first {
+            0 => format!("with fallible call {nth} failing"),
+            _ => format!("with fallible calls {first} and {nth} failing"),
+        };
+        if fired != expected {
             report.failures.push(Failure {
-                variation: format!("with fallible call {nth} failing"),
-                message: format!("expected 1 failure to fire, and {fired} did"),
-                run,
+                variation: says(),
+                message: format!("expected {expected} failures to fire, and {fired} did"),
+                run: run.clone(),
             });
         }
+        note(report, run, says);
     }
-    report
 }
 
 fn note(report: &mut Report, run: Run, variation: impl Fn() -> String) {

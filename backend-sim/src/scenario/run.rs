@@ -161,11 +161,11 @@ impl<'r> Runner<'r> {
         self.schedule(steps);
         self.arm(0);
         // What is yet to come, the end of the processes, is not to fail.
-        self.machine.fault_plan().arm(0, 0);
+        self.machine.fault_plan().arm([0; 3]);
     }
 
     /// Count what has failed so far, and from here on let fail what the variation wants, and the `own`th call from
-    /// here (0 for none; it takes the place of the variation's second).
+    /// here (0 for none).
     fn arm(&mut self, own: u32) {
         let plan = self.machine.fault_plan();
         let (calls, fired) = (plan.calls(), plan.fired());
@@ -174,21 +174,40 @@ impl<'r> Runner<'r> {
             .wanted
             .map(|nth| nth.saturating_sub(self.run.fallible));
         // Not counted as made to fail: what the scenario itself let fail.
-        let ours = self.plan.own != 0 && self.plan.own <= calls && self.plan.own != first;
+        let own_fired = self.plan.own != 0 && self.plan.own <= calls;
+        let ours = own_fired && ![first, second].contains(&self.plan.own);
         self.run.failed += fired - u32::from(ours);
         self.run.fallible += calls;
         let [first, second] = [first, second].map(|nth| nth.saturating_sub(calls));
         self.plan.own = own;
-        plan.arm(first, if own == 0 { second } else { own });
+        plan.arm([first, second, own]);
+    }
+
+    /// How many calls were made to fail so far.
+    fn failed(&self) -> u32 {
+        self.run.failed + self.machine.fault_plan().fired()
     }
 
     fn schedule(&mut self, mut steps: Vec<By>) {
-        // Actors that wait, each for its first step in the list.
+        // Actors that wait, each for its first step in the list; and does one of them wait for the others only?
         let mut waiting: Vec<u8> = Vec::new();
-        while let Some(next) = steps
-            .iter()
-            .position(|By(actor, _)| !waiting.contains(actor))
-        {
+        let mut for_others = false;
+        let mut failed = self.failed();
+        loop {
+            let next = steps
+                .iter()
+                .position(|By(actor, _)| !waiting.contains(actor));
+            let Some(next) = next else {
+                // There are no others. But if what it met was made to fail since everybody was here last, it may go well now.
+                let failed_since = failed != self.failed();
+                failed = self.failed();
+                if for_others && failed_since {
+                    waiting.clear();
+                    for_others = false;
+                    continue;
+                }
+                break;
+            };
             let By(actor, step) = steps[next];
             self.machine.begin_step();
             match self.step(actor, step) {
@@ -196,11 +215,15 @@ impl<'r> Runner<'r> {
                     steps.remove(next);
                     // Somebody moved: those who wait may look again, in the order of the list.
                     waiting.clear();
+                    for_others = false;
                     if !self.quiet {
                         self.run.trace.push((actor, step));
                     }
                 }
-                Err(_) => waiting.push(actor),
+                Err(wait) => {
+                    waiting.push(actor);
+                    for_others |= wait == WaitFor::Others;
+                }
             }
         }
         if let Some(By(actor, step)) = steps.first() {

@@ -254,11 +254,11 @@ fn plans_count() {
     assert_eq!(fires(&plan), [true, false, false, true, false]);
     assert_eq!((plan.calls(), plan.fired()), (5, 2));
     // Counted anew, with other calls.
-    plan.arm(2, 5);
+    plan.arm([2, 5, 0]);
     assert_eq!((plan.calls(), plan.fired()), (0, 0));
     assert_eq!(fires(&plan), [false, true, false, false, true]);
     assert_eq!((plan.calls(), plan.fired()), (5, 2));
-    plan.arm(0, 0);
+    plan.arm([0; 3]);
     assert_eq!(fires(&plan), [false; 5]);
 }
 

@@ -244,6 +244,16 @@ static struct migrate_pin_pair decode(struct vm_area_struct *vma,
 	return pair(MIGRATE_PIN_PTE_OTHER, 0);
 }
 
+/* The same of one that was looked at under the same lock, and maps a page. */
+static struct migrate_pin_pair decode_taken(struct vm_area_struct *vma,
+		unsigned long addr, pte_t pte)
+{
+	if (pte_present(pte) && !is_zero_pfn(pte_pfn(pte)))
+		return pair(MIGRATE_PIN_PTE_PAGE | present_bits(pte),
+			    pte_pfn(pte));
+	return decode(vma, addr, pte);
+}
+
 struct migrate_pin_pair migrate_pin_glue_pte_get(struct migrate_pin_cursor *cursor,
 		struct vm_area_struct *vma, unsigned long addr)
 {
@@ -255,14 +265,14 @@ struct migrate_pin_pair migrate_pin_glue_pte_get_and_clear(struct migrate_pin_cu
 {
 	cursor->raw = ptep_get_and_clear(vma->vm_mm, addr,
 					 pte_at(cursor, addr));
-	return decode(vma, addr, cursor->raw);
+	return decode_taken(vma, addr, cursor->raw);
 }
 
 struct migrate_pin_pair migrate_pin_glue_pte_clear_flush(struct migrate_pin_cursor *cursor,
 		struct vm_area_struct *vma, unsigned long addr)
 {
 	cursor->raw = ptep_clear_flush(vma, addr, pte_at(cursor, addr));
-	return decode(vma, addr, cursor->raw);
+	return decode_taken(vma, addr, cursor->raw);
 }
 
 static swp_entry_t migration_entry(unsigned long what, unsigned long pfn)
@@ -388,6 +398,19 @@ void migrate_pin_glue_remove_migration_ptes(unsigned long old,
 
 /* Pages: facts. */
 
+static atomic_long_t pinned;
+
+void migrate_pin_glue_memory_map(struct migrate_pin_map *map)
+{
+	/* An array without holes in its addresses. */
+	BUILD_BUG_ON(!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP));
+	map->base = pfn_to_page(0);
+	map->zone_shift = ZONES_PGSHIFT;
+	map->zone_mask = ZONES_MASK;
+	map->zone_device = ZONE_DEVICE;
+	map->pinned = &pinned;
+}
+
 unsigned long migrate_pin_glue_page_to_pfn(struct page *page)
 {
 	return page_to_pfn(page);
@@ -413,11 +436,6 @@ struct migrate_pin_pair migrate_pin_glue_page_zone(unsigned long pfn)
 		return pair(MIGRATE_PIN_ZONE_DEVICE_COHERENT,
 			    (unsigned long)page->pgmap->owner);
 	return pair(MIGRATE_PIN_ZONE_DEVICE_OTHER, 0);
-}
-
-bool migrate_pin_glue_page_compound(unsigned long pfn)
-{
-	return PageCompound(pfn_to_page(pfn));
 }
 
 unsigned long migrate_pin_glue_page_mapping(unsigned long pfn)
@@ -483,6 +501,11 @@ bool migrate_pin_glue_get_page_unless_zero(unsigned long pfn)
 void migrate_pin_glue_put_page(unsigned long pfn)
 {
 	folio_put(pfn_folio(pfn));
+}
+
+void migrate_pin_glue_put_last(unsigned long pfn)
+{
+	__folio_put(page_folio(pfn_to_page(pfn)));
 }
 
 void migrate_pin_glue_page_ref_add(unsigned long pfn, unsigned int count)
@@ -662,7 +685,6 @@ void migrate_pin_glue_unclaim_destination(unsigned long pfn)
 
 /* Who pinned a page, by its pfn, and how many of them there are. */
 static DEFINE_XARRAY_FLAGS(pins, XA_FLAGS_LOCK_IRQ);
-static atomic_long_t pinned;
 
 unsigned long migrate_pin_pins(void)
 {

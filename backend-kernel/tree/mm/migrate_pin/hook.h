@@ -15,6 +15,9 @@ DECLARE_STATIC_KEY_FALSE(migrate_pin_key);
 /* Pages that are pinned. */
 unsigned long migrate_pin_pins(void);
 
+/* Brings the test driver in Rust up. */
+int migrate_pin_rust_test_init(void);
+
 /* True if core does it, else the call is counted as the stock code's. */
 #define migrate_pin_replaces(call) ({					\
 	bool __core = static_branch_unlikely(&migrate_pin_key);		\

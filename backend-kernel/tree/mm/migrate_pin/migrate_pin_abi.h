@@ -105,6 +105,21 @@ static_assert(offsetof(struct migrate_pin_cursor, ptl) == 8);
 static_assert(offsetof(struct migrate_pin_cursor, addr) == 16);
 static_assert(offsetof(struct migrate_pin_cursor, raw) == 24);
 
+struct migrate_pin_map {
+	struct page *base;
+	unsigned long zone_shift;
+	unsigned long zone_mask;
+	unsigned long zone_device;
+	const atomic_long_t *pinned;
+};
+
+static_assert(sizeof(struct migrate_pin_map) == 40);
+static_assert(offsetof(struct migrate_pin_map, base) == 0);
+static_assert(offsetof(struct migrate_pin_map, zone_shift) == 8);
+static_assert(offsetof(struct migrate_pin_map, zone_mask) == 16);
+static_assert(offsetof(struct migrate_pin_map, zone_device) == 24);
+static_assert(offsetof(struct migrate_pin_map, pinned) == 32);
+
 struct migrate_pin_area {
 	unsigned long start;
 	unsigned long end;
@@ -279,6 +294,57 @@ static_assert(sizeof(struct migrate_pin_device) == 16);
 static_assert(offsetof(struct migrate_pin_device, ops) == 0);
 static_assert(offsetof(struct migrate_pin_device, owner) == 8);
 
+/* For drivers in Rust. */
+
+struct migrate_pin_memory_ops {
+	/* A page is free. */
+	void (*page_free)(void *context,
+		unsigned long pfn);
+	/* A CPU touched a page. VM_FAULT_*. */
+	unsigned int (*migrate_to_ram)(void *context,
+		struct vm_area_struct *vma,
+		unsigned long addr,
+		unsigned long pfn);
+};
+
+static_assert(sizeof(struct migrate_pin_memory_ops) == 16);
+static_assert(offsetof(struct migrate_pin_memory_ops, page_free) == 0);
+static_assert(offsetof(struct migrate_pin_memory_ops, migrate_to_ram) == 8);
+
+struct migrate_pin_mirror_ops {
+	/* The device is to lose a range. */
+	void (*invalidate)(void *context,
+		unsigned long start,
+		unsigned long end,
+		unsigned int event,
+		unsigned long owner,
+		unsigned long seq);
+};
+
+static_assert(sizeof(struct migrate_pin_mirror_ops) == 8);
+static_assert(offsetof(struct migrate_pin_mirror_ops, invalidate) == 0);
+
+struct migrate_pin_char_ops {
+	/* Makes what is opened, which begins with a pointer to this table. */
+	int (*open)(void *context,
+		void **file);
+	/* The file is closed, which is given. */
+	void (*release)(void *context);
+	/* A command to the file, which is given. */
+	long (*ioctl)(void *context,
+		unsigned int command,
+		unsigned long arg);
+};
+
+static_assert(sizeof(struct migrate_pin_char_ops) == 24);
+static_assert(offsetof(struct migrate_pin_char_ops, open) == 0);
+static_assert(offsetof(struct migrate_pin_char_ops, release) == 8);
+static_assert(offsetof(struct migrate_pin_char_ops, ioctl) == 16);
+
+struct migrate_pin_memory;
+struct migrate_pin_mirror;
+struct xarray;
+
 /* What Rust takes the kernel's constants and structures to be. */
 
 static_assert(PAGE_SHIFT == 0xc);
@@ -299,8 +365,30 @@ static_assert(EINVAL == 0x16);
 static_assert(EBUSY == 0x10);
 static_assert(EPERM == 0x1);
 static_assert(ESTALE == 0x74);
+static_assert(BIT(PG_locked) == 0x1);
+static_assert(BIT(PG_lru) == 0x20);
+static_assert(BIT(PG_head) == 0x40);
+static_assert(BIT(PG_swapcache) == 0x400);
+static_assert(BIT(PG_anon_exclusive) == 0x800);
+static_assert(BIT(PG_private) == 0x4000);
+static_assert(BIT(PG_private_2) == 0x8000);
+static_assert(BIT(PG_reclaim) == 0x10000);
+static_assert(BIT(PG_swapbacked) == 0x20000);
+static_assert(PAGE_MAPPING_FLAGS == 0x3);
+static_assert(PAGE_MAPPING_ANON == 0x1);
+static_assert((unsigned int)(PGTY_mapcount_underflow << 24) == 0xff000000);
+static_assert(PFN_SUBSECTION_SHIFT == 0x9);
 static_assert(sizeof(unsigned long) == 0x8);
 static_assert(sizeof(pte_t) == 0x8);
+static_assert(ENOENT == 0x2);
+static_assert(EINTR == 0x4);
+static_assert(EIO == 0x5);
+static_assert(ENOMEM == 0xc);
+static_assert(EFAULT == 0xe);
+static_assert(ENOTTY == 0x19);
+static_assert(EOPNOTSUPP == 0x5f);
+static_assert((__force unsigned int)VM_FAULT_OOM == 0x1);
+static_assert((__force unsigned int)VM_FAULT_SIGBUS == 0x2);
 static_assert(sizeof(struct migrate_vma) == 80);
 static_assert(offsetof(struct migrate_vma, vma) == 0);
 static_assert(offsetof(struct migrate_vma, dst) == 8);
@@ -312,6 +400,12 @@ static_assert(offsetof(struct migrate_vma, end) == 48);
 static_assert(offsetof(struct migrate_vma, pgmap_owner) == 56);
 static_assert(offsetof(struct migrate_vma, flags) == 64);
 static_assert(offsetof(struct migrate_vma, fault_page) == 72);
+static_assert(sizeof(struct page) == 64);
+static_assert(offsetof(struct page, flags) == 0);
+static_assert(offsetof(struct page, compound_head) == 8);
+static_assert(offsetof(struct page, mapping) == 24);
+static_assert(offsetof(struct page, _mapcount) == 48);
+static_assert(offsetof(struct page, _refcount) == 52);
 
 /* Defined in glue.c, called from Rust. */
 
@@ -366,10 +460,11 @@ void migrate_pin_glue_remove_rmap(unsigned long pfn,
 void migrate_pin_glue_try_to_migrate(unsigned long pfn);
 void migrate_pin_glue_remove_migration_ptes(unsigned long old,
 		unsigned long new);
+/* Where things are; the rest of what is asked of most pages is read there. */
+void migrate_pin_glue_memory_map(struct migrate_pin_map *map);
 unsigned long migrate_pin_glue_page_to_pfn(struct page *page);
 bool migrate_pin_glue_page_exists(unsigned long pfn);
 struct migrate_pin_pair migrate_pin_glue_page_zone(unsigned long pfn);
-bool migrate_pin_glue_page_compound(unsigned long pfn);
 unsigned long migrate_pin_glue_page_mapping(unsigned long pfn);
 bool migrate_pin_glue_page_has_private(unsigned long pfn);
 unsigned int migrate_pin_glue_page_count(unsigned long pfn);
@@ -381,6 +476,8 @@ void migrate_pin_glue_unlock_page(unsigned long pfn);
 void migrate_pin_glue_get_page(unsigned long pfn);
 bool migrate_pin_glue_get_page_unless_zero(unsigned long pfn);
 void migrate_pin_glue_put_page(unsigned long pfn);
+/* What comes after the last reference. */
+void migrate_pin_glue_put_last(unsigned long pfn);
 void migrate_pin_glue_page_ref_add(unsigned long pfn, unsigned int count);
 void migrate_pin_glue_page_ref_sub(unsigned long pfn, unsigned int count);
 bool migrate_pin_glue_page_ref_freeze(unsigned long pfn, unsigned int expected);
@@ -411,6 +508,71 @@ bool migrate_pin_glue_pin_insert(unsigned long pfn, unsigned long owner);
 void migrate_pin_glue_pin_pair(unsigned long pfn, unsigned long device);
 struct migrate_pin_record migrate_pin_glue_pin_record(unsigned long pfn);
 void migrate_pin_glue_pin_remove(unsigned long pfn);
+
+/* Defined in driver_glue.c, called from Rust. */
+
+void *migrate_pin_driver_alloc(unsigned long bytes);
+void migrate_pin_driver_free(void *memory);
+void *migrate_pin_driver_alloc_array(unsigned long n, unsigned long bytes);
+void migrate_pin_driver_free_array(void *memory);
+/* A page of zeroes; 0 if there is none. */
+unsigned long migrate_pin_driver_alloc_page(bool movable);
+void *migrate_pin_driver_page_address(unsigned long pfn);
+bool migrate_pin_driver_page_dirty(unsigned long pfn);
+void migrate_pin_driver_cond_resched(void);
+bool migrate_pin_driver_signal_pending(void);
+bool migrate_pin_driver_copy_from_user(void *to, unsigned long from,
+		unsigned long bytes);
+bool migrate_pin_driver_copy_to_user(unsigned long to, const void *from,
+		unsigned long bytes);
+struct mm_struct *migrate_pin_driver_current_mm(void);
+void migrate_pin_driver_mmgrab(struct mm_struct *mm);
+void migrate_pin_driver_mmdrop(struct mm_struct *mm);
+bool migrate_pin_driver_mmget_not_zero(struct mm_struct *mm);
+void migrate_pin_driver_mmput(struct mm_struct *mm);
+void migrate_pin_driver_mmap_read_lock(struct mm_struct *mm);
+bool migrate_pin_driver_mmap_read_trylock(struct mm_struct *mm);
+void migrate_pin_driver_mmap_read_unlock(struct mm_struct *mm);
+struct vm_area_struct *migrate_pin_driver_vma_lookup(struct mm_struct *mm,
+		unsigned long addr);
+struct mm_struct *migrate_pin_driver_vma_mm(struct vm_area_struct *vma);
+int migrate_pin_driver_fixup_user_fault(struct mm_struct *mm,
+		unsigned long addr, bool write);
+struct migrate_pin_memory *migrate_pin_driver_memory_new(const struct migrate_pin_memory_ops *ops,
+		void *context);
+void migrate_pin_driver_memory_free(struct migrate_pin_memory *memory);
+int migrate_pin_driver_memory_register(struct migrate_pin_memory *memory,
+		unsigned long pages);
+unsigned long migrate_pin_driver_memory_first(struct migrate_pin_memory *memory);
+void migrate_pin_driver_memory_lock(struct migrate_pin_memory *memory);
+void migrate_pin_driver_memory_unlock(struct migrate_pin_memory *memory);
+void migrate_pin_driver_device_page_init(unsigned long pfn);
+struct migrate_pin_mirror *migrate_pin_driver_mirror_new(void);
+void migrate_pin_driver_mirror_free(struct migrate_pin_mirror *mirror);
+int migrate_pin_driver_mirror_insert(struct migrate_pin_mirror *mirror,
+		struct mm_struct *mm, const struct migrate_pin_mirror_ops *ops,
+		void *context);
+void migrate_pin_driver_mirror_remove(struct migrate_pin_mirror *mirror);
+unsigned long migrate_pin_driver_mirror_read_begin(struct migrate_pin_mirror *mirror);
+bool migrate_pin_driver_mirror_read_retry(struct migrate_pin_mirror *mirror,
+		unsigned long seq);
+void migrate_pin_driver_mirror_set_seq(struct migrate_pin_mirror *mirror,
+		unsigned long seq);
+void migrate_pin_driver_mirror_lock(struct migrate_pin_mirror *mirror);
+void migrate_pin_driver_mirror_unlock(struct migrate_pin_mirror *mirror);
+struct xarray *migrate_pin_driver_mirror_table(struct migrate_pin_mirror *mirror);
+struct xarray *migrate_pin_driver_mirror_reverse(struct migrate_pin_mirror *mirror);
+unsigned long migrate_pin_driver_xa_load(struct xarray *xa,
+		unsigned long index);
+bool migrate_pin_driver_xa_store(struct xarray *xa, unsigned long index,
+		unsigned long word);
+unsigned long migrate_pin_driver_xa_erase(struct xarray *xa,
+		unsigned long index);
+/* The first entry at index or behind it, up to last: what it holds, and where it is. */
+struct migrate_pin_pair migrate_pin_driver_xa_find(struct xarray *xa,
+		unsigned long index, unsigned long last);
+int migrate_pin_driver_char_register(const char *name,
+		const struct migrate_pin_char_ops *ops, void *context);
 
 /* Defined in Rust: the kernel's own calls on core. */
 

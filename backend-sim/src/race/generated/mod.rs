@@ -8,14 +8,11 @@
 //! breaks is found out, not expected. A race ends at the first defect that it meets, so that one may hide another:
 //! [`Settings::known`](crate::engine::Settings::known) looks behind it.
 
-mod kinds;
-mod programs;
-
 use crate::config::{Config, DriverKind};
+use crate::grammar::kinds::{self, Kind, KINDS, TRIPLE_KINDS};
+use crate::grammar::programs::{Length, Role, Short, PAIRS, TRIPLES};
 use crate::race::{Effort, Posted, Program, Race};
-use kinds::{Kind, KINDS, TRIPLE_KINDS};
 use migrate_pin_core::policy::ShapeKind;
-use programs::{Length, Role, Short, PAIRS, TRIPLES};
 use std::borrow::Cow;
 
 /// All of them.

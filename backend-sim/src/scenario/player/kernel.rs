@@ -1,6 +1,6 @@
 //! Steps of a process on its address space, and of the rest of the kernel.
 
-use super::{done, pages, Player};
+use super::{done, pages, Answer, Player};
 use crate::cpu::WaitFor;
 use crate::paths::populate::Populate;
 use crate::scenario::Step;
@@ -38,6 +38,7 @@ impl<S: Synchronisation> Player<'_, S> {
             }
             _ => None,
         };
+        self.answer = refused.map_or(Answer::Done, |_| Answer::Refused);
         if let Some((call, error)) = refused {
             self.say(format_args!("{call}: {error:?}"));
         }

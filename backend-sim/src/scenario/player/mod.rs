@@ -13,7 +13,7 @@ use crate::cpu::{addr_of, Cpu, Progress, WaitFor};
 use crate::device::{Dev, DeviceOp};
 use crate::driver::session::Session;
 use crate::machine::Machine;
-use crate::paths::access::CpuOp;
+use crate::paths::access::{AccessError, CpuOp};
 use crate::paths::gup::{GupFlags, GupRef};
 use crate::scenario::outcome::Names;
 use crate::scenario::{Give, Step};
@@ -39,6 +39,22 @@ pub struct Hands {
     held: Option<Pfn>,
 }
 
+/// What came of a player's last step, for who compares it with a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answer {
+    /// There was nothing to do, or nothing that has an answer.
+    #[default]
+    Nothing,
+    /// It is done.
+    Done,
+    /// It is done, and this word was there (before it, if it was written).
+    Word(u32),
+    /// The access was refused.
+    Fault(AccessError),
+    /// It was refused, or a device had no mapping.
+    Refused,
+}
+
 /// One actor of a scenario, with what it has in its hands between two steps.
 pub struct Player<'m, S: Synchronisation> {
     machine: &'m Machine<S>,
@@ -48,6 +64,7 @@ pub struct Player<'m, S: Synchronisation> {
     hands: Hands,
     lines: Vec<String>,
     quiet: bool,
+    answer: Answer,
 }
 
 impl<'m, S: Synchronisation> Player<'m, S> {
@@ -72,6 +89,7 @@ impl<'m, S: Synchronisation> Player<'m, S> {
             hands,
             lines: Vec::new(),
             quiet: false,
+            answer: Answer::Nothing,
         }
     }
 
@@ -91,6 +109,12 @@ impl<'m, S: Synchronisation> Player<'m, S> {
         core::mem::take(&mut self.lines)
     }
 
+    /// What came of the last step.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        self.answer
+    }
+
     /// Do `step`, to its end.
     ///
     /// [`Step::Fail`] arms the machine's one plan: fallible calls are counted from here on, whoever makes them. A
@@ -99,6 +123,7 @@ impl<'m, S: Synchronisation> Player<'m, S> {
     /// # Errors
     /// What it has to wait for: it has done nothing that doing it again would not find.
     pub fn step(&mut self, step: Step) -> Result<(), WaitFor> {
+        self.answer = Answer::Nothing;
         match step {
             Step::Read(at) => self.access(at, CpuOp::Load, "read"),
             Step::Write(at, value) => self.access(at, CpuOp::Store(value), "write"),
@@ -120,7 +145,7 @@ impl<'m, S: Synchronisation> Player<'m, S> {
             | Step::Finalize
             | Step::Abandon => self.stage(step),
             Step::Fail(nth) => {
-                self.machine.fault_plan().arm(0, nth);
+                self.machine.fault_plan().arm([nth, 0, 0]);
                 Ok(())
             }
             Step::Fork(_)
@@ -148,6 +173,7 @@ impl<'m, S: Synchronisation> Player<'m, S> {
     }
     fn access(&mut self, at: u16, op: CpuOp, verb: &str) -> Result<(), WaitFor> {
         let result = done(self.cpu().access(addr_of(at.into()), op))?;
+        self.answer = result.map_or_else(Answer::Fault, Answer::Word);
         match (result, op) {
             (Ok(_), CpuOp::Store(_)) => {}
             (Ok(word), _) => self.say(format_args!("{verb} {at}: {word}")),
@@ -159,6 +185,7 @@ impl<'m, S: Synchronisation> Player<'m, S> {
     fn device_access(&mut self, at: u16, op: DeviceOp, verb: &str) -> Result<(), WaitFor> {
         let dev = self.driver();
         let result = dev.and_then(|dev| dev.access(addr_of(at.into()), op));
+        self.answer = result.map_or(Answer::Refused, Answer::Word);
         match (result, op) {
             (Some(_), DeviceOp::Store(_)) => {}
             (Some(word), _) => self.say(format_args!("device {verb} {at}: {word}")),
@@ -179,6 +206,7 @@ impl<'m, S: Synchronisation> Player<'m, S> {
                     None => done(cpu.gup_slow(addr, flags))?.ok(),
                 };
                 self.hands.gup = found;
+                self.answer = found.map_or(Answer::Refused, |_| Answer::Done);
                 if found.is_none() {
                     self.say(format_args!("gup {at}: refused"));
                 }
@@ -186,6 +214,7 @@ impl<'m, S: Synchronisation> Player<'m, S> {
             (Step::GupWrite(value), Some(reference)) => {
                 cpu.gup_write(&reference, value);
                 self.hands.gup_wrote = true;
+                self.answer = Answer::Done;
             }
             (Step::GupPut, Some(reference)) => {
                 // `unpin_user_pages_dirty_lock()`: who has written says so.

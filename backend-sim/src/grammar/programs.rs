@@ -1,4 +1,4 @@
-//! What an actor of a generated race does: a few steps on pages 1 and 2.
+//! What an actor does: a few steps on pages 1 and 2.
 
 use super::kinds::{Place, B};
 use crate::config::FileId;
@@ -8,7 +8,7 @@ use migrate_pin_core::Access;
 
 /// Which part of the kernel it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// A driver that pins, or takes a pin back.
     Pinner,
     /// A driver that migrates otherwise.
@@ -19,14 +19,14 @@ pub(super) enum Role {
 
 impl Role {
     /// Is it a driver?
-    pub(super) const fn drives(self) -> bool {
+    pub(crate) const fn drives(self) -> bool {
         matches!(self, Self::Pinner | Self::Mover)
     }
 }
 
 /// How many visible operations there are in it, more or less: a race has 200 at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Length {
+pub(crate) enum Length {
     /// Few, also where a huge page has become small ones.
     Short,
     /// Many where there is more than one page or mapping.
@@ -36,14 +36,14 @@ pub(super) enum Length {
 }
 
 /// A short program.
-pub(super) struct Short {
-    pub(super) name: &'static str,
-    pub(super) role: Role,
+pub(crate) struct Short {
+    pub(crate) name: &'static str,
+    pub(crate) role: Role,
     /// Only for pages of this kind of area; none for all.
-    pub(super) place: Option<Place>,
+    pub(crate) place: Option<Place>,
     /// How long it is where it is longest.
-    pub(super) length: Length,
-    pub(super) steps: &'static [Step],
+    pub(crate) length: Length,
+    pub(crate) steps: &'static [Step],
 }
 
 const fn pinner(name: &'static str, steps: &'static [Step]) -> Short {
@@ -109,7 +109,7 @@ const FORK: Short = Short {
 };
 
 /// On page 1.
-pub(super) const PAIRS: &[Short] = &[
+pub(crate) const PAIRS: &[Short] = &[
     pinner(
         "acquire",
         &[acquire(1, Access::Write), Step::DeviceAdd(1, 1)],
@@ -184,8 +184,65 @@ pub(super) const PAIRS: &[Short] = &[
     },
 ];
 
+/// Those that generated races leave out, on page 1: they would make too many combinations.
+pub(crate) const MORE: &[Short] = &[
+    pinner(
+        "pin-by-stages",
+        &[
+            Step::Setup {
+                at: 1,
+                pages: 1,
+                purpose: Purpose::Pin(Access::Write),
+            },
+            Step::Provide,
+            Step::Pages,
+            Step::Map,
+            Step::Finalize,
+        ],
+    ),
+    mover(
+        "to-device-by-stages",
+        &[
+            Step::Setup {
+                at: 1,
+                pages: 1,
+                purpose: Purpose::ToDevice,
+            },
+            Step::Provide,
+            Step::Pages,
+            Step::Map,
+            Step::Finalize,
+        ],
+    ),
+    pinner(
+        "grant",
+        &[
+            Step::Grant {
+                at: 1,
+                access: Access::Write,
+            },
+            Step::DeviceWrite(1, 93),
+        ],
+    ),
+    other("device-read", &[Step::DeviceRead(1)]),
+    other("device-write", &[Step::DeviceWrite(1, 94)]),
+    other("add", &[Step::Add(1, 3)]),
+    other("lock-page", &[Step::LockPage(1), Step::UnlockPage]),
+    other("lock-original", &[Step::LockOriginal(1), Step::UnlockPage]),
+    other("isolate", &[Step::Isolate(1), Step::Putback]),
+    other("get-page", &[Step::GetPage(1), Step::PutPage]),
+    other(
+        "mprotect-back",
+        &[Step::Mprotect {
+            at: 1,
+            pages: 1,
+            write: true,
+        }],
+    ),
+];
+
 /// On pages 1 and 2.
-pub(super) const TRIPLES: &[Short] = &[
+pub(crate) const TRIPLES: &[Short] = &[
     pinner(
         "acquire",
         &[acquire(1, Access::Write), Step::DeviceAdd(1, 1)],

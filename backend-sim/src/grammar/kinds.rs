@@ -1,4 +1,4 @@
-//! What stands at the pages before a generated race begins.
+//! What stands at the pages before anybody acts.
 
 use crate::config::{
     ActorId, ActorSpec, Config, DeviceId, DeviceSpec, DriverKind, FileId, FileSpec, MemcgId,
@@ -11,34 +11,34 @@ use migrate_pin_core::Access;
 /// The address space that all actors are in.
 const A: MmId = MmId(0);
 /// The one to fork into.
-pub(super) const B: MmId = MmId(1);
+pub(crate) const B: MmId = MmId(1);
 
 /// What an area maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Anonymous,
     Shared,
     Private,
 }
 
 /// One kind of page.
-pub(super) struct Kind {
-    pub(super) name: &'static str,
-    pub(super) about: &'static str,
-    pub(super) place: Place,
-    pub(super) config: Config<'static>,
-    pub(super) populate: &'static [(MmId, u16, Populate)],
-    pub(super) given: &'static [By],
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) place: Place,
+    pub(crate) config: Config<'static>,
+    pub(crate) populate: &'static [(MmId, u16, Populate)],
+    pub(crate) given: &'static [By],
     /// Has a device a part in it before anybody acts?
-    pub(super) device: bool,
+    pub(crate) device: bool,
     /// Has a child the page as well?
-    pub(super) shared: bool,
+    pub(crate) shared: bool,
     /// Is the second actor in the address space to fork into?
-    pub(super) child: bool,
+    pub(crate) child: bool,
     /// Is it a huge page?
-    pub(super) huge: bool,
+    pub(crate) huge: bool,
     /// Was it migrated, not pinned?
-    pub(super) migrated: bool,
+    pub(crate) migrated: bool,
 }
 
 const fn config(vmas: &'static [MmSpec<'static>]) -> Config<'static> {
@@ -108,12 +108,12 @@ const fn mirror(device: u8) -> MirrorSpec {
 }
 
 /// One device for all actors.
-pub(super) const MIRROR: &[MirrorSpec] = &[mirror(0)];
+pub(crate) const MIRROR: &[MirrorSpec] = &[mirror(0)];
 /// Two devices, the actors by turns.
-pub(super) const MIRRORS_OF_TWO: &[MirrorSpec] = &[mirror(0), mirror(1), mirror(0)];
+pub(crate) const MIRRORS_OF_TWO: &[MirrorSpec] = &[mirror(0), mirror(1), mirror(0)];
 
 /// One device or two, with this driver.
-pub(super) const fn devices(driver: DriverKind, two: bool) -> &'static [DeviceSpec] {
+pub(crate) const fn devices(driver: DriverKind, two: bool) -> &'static [DeviceSpec] {
     const CAREFUL: &[DeviceSpec] = &[device(DriverKind::Careful); 2];
     const POSTED: &[DeviceSpec] = &[device(DriverKind::Posted); 2];
     let all = match driver {
@@ -124,6 +124,22 @@ pub(super) const fn devices(driver: DriverKind, two: bool) -> &'static [DeviceSp
         all
     } else {
         all.split_at(1).0
+    }
+}
+
+/// Two devices with this driver, the first with a page for every page of an address space.
+pub(crate) const fn large_devices(driver: DriverKind) -> &'static [DeviceSpec] {
+    const fn two(driver: DriverKind) -> [DeviceSpec; 2] {
+        let first = DeviceSpec {
+            pages: 10,
+            mappings: 16,
+            driver,
+        };
+        [first, device(driver)]
+    }
+    match driver {
+        DriverKind::Careful => const { &two(DriverKind::Careful) },
+        DriverKind::Posted => const { &two(DriverKind::Posted) },
     }
 }
 
@@ -183,7 +199,7 @@ const fn acquire(pages: u16, access: Access) -> Step {
 }
 
 /// One page each, at page 1; a huge page is there as a whole.
-pub(super) const KINDS: &[Kind] = &[
+pub(crate) const KINDS: &[Kind] = &[
     plain("hole", "nothing is there yet", &[]),
     Kind {
         given: &[By(0, Step::Read(1)), By(1, Step::Write(1, 7))],
@@ -343,7 +359,7 @@ const TWO_WRITTEN: &[(MmId, u16, Populate)] =
     &[(A, 1, Populate::Written(7)), (A, 2, Populate::Written(8))];
 
 /// Two pages each, at 1 and 2.
-pub(super) const TRIPLE_KINDS: &[Kind] = &[
+pub(crate) const TRIPLE_KINDS: &[Kind] = &[
     plain("written", "anonymous memory", TWO_WRITTEN),
     plain(
         "half-swapped",

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! [`MemoryMap`]: what is read and counted in a `struct page` without a call of C.
+//!
+//! A migration asks some twenty things of each page, most of them one load. A function of C for each costs more than
+//! the load: the call, the way from the pfn to the page and from the page to its folio. So what is one load, or one
+//! atomic operation, of a page that is no part of a compound one is done here; the rest, and what is rare, stays C's.
+//! Each says which inline function of the kernel it stands for.
+
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+use migrate_pin_core::ops::{Mapping, Zone};
+use migrate_pin_core::Pfn;
+
+use crate::abi::{
+    flag, MapWords, PageWords, MAPPING_FLAGS, MAPPING_IS_ANON, PAGE_TYPE_LIMIT, SUBSECTION_SHIFT,
+};
+use crate::glue;
+
+/// The array of `struct page`, and what tells device memory by its flags.
+///
+/// # Invariants
+///
+/// `words` is what `migrate_pin_glue_memory_map()` filled in: the array is virtually contiguous and starts with the
+/// page of pfn 0 (`SPARSEMEM_VMEMMAP`), though not all of it is there.
+#[derive(Debug)]
+pub(crate) struct MemoryMap {
+    words: MapWords,
+    /// The device memory that was met last: its `pgmap`, and what it is.
+    device: Option<(usize, Zone)>,
+    /// The 2 MiB of memory map that were found to be there last, one more than the number.
+    there: usize,
+}
+
+impl MemoryMap {
+    pub(crate) fn new() -> Self {
+        let mut words = MapWords {
+            base: core::ptr::null_mut(),
+            zone_shift: 0,
+            zone_mask: 0,
+            zone_device: 0,
+            pinned: core::ptr::null(),
+        };
+        // SAFETY: it fills in a structure of our own.
+        unsafe { glue::memory_map(&mut words) };
+        // INVARIANT: just filled in.
+        Self {
+            words,
+            device: None,
+            there: 0,
+        }
+    }
+
+    /// `pfn_to_page()`.
+    ///
+    /// # Safety
+    ///
+    /// There is a `struct page` of that pfn, which was initialised, as long as the reference is used.
+    #[inline]
+    pub(crate) unsafe fn page(&self, page: Pfn) -> Known<'_> {
+        // SAFETY: by the safety requirement and the type invariant it is within the array; its fields are looked at as
+        // atomics, as others change them at any time.
+        Known(unsafe { &*self.words.base.wrapping_add(page.0) }, page)
+    }
+
+    /// Pages that are pinned.
+    #[inline]
+    pub(crate) fn nothing_is_pinned(&self) -> bool {
+        // SAFETY: by the type invariant it points to a counter of C's that lives as long as the kernel.
+        unsafe { &*self.words.pinned }.load(Ordering::Relaxed) == 0
+    }
+
+    /// `pfn_to_online_page()`, or a device's: both are told of 2 MiB at once, so that what was asked last is known.
+    #[inline]
+    pub(crate) fn exists(&mut self, page: Pfn) -> bool {
+        let here = (page.0 >> SUBSECTION_SHIFT).wrapping_add(1);
+        if here == self.there {
+            return true;
+        }
+        // SAFETY: any pfn may be asked for.
+        let exists = unsafe { glue::page_exists(page.0) };
+        if exists {
+            self.there = here;
+        }
+        exists
+    }
+
+    /// `is_zone_device_page()`, and of which kind and whose.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::page`].
+    #[inline]
+    pub(crate) unsafe fn zone(&mut self, page: Pfn) -> Zone {
+        // SAFETY: by the safety requirement.
+        let Known(words, _) = unsafe { self.page(page) };
+        let zone = words.flags.load(Ordering::Relaxed) >> self.words.zone_shift;
+        if zone & self.words.zone_mask != self.words.zone_device {
+            return Zone::System;
+        }
+        // Of device memory it is the `pgmap`.
+        let pgmap = words.compound_head.load(Ordering::Relaxed);
+        match self.device {
+            Some((known, zone)) if known == pgmap => zone,
+            _ => {
+                // SAFETY: by the safety requirement.
+                let zone = crate::ops::zone_of(unsafe { glue::page_zone(page.0) });
+                self.device = Some((pgmap, zone));
+                zone
+            }
+        }
+    }
+}
+
+/// A `struct page` that is there.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a>(&'a PageWords, Pfn);
+
+impl<'a> Known<'a> {
+    #[inline]
+    fn test(self, bits: usize) -> bool {
+        self.0.flags.load(Ordering::Relaxed) & bits != 0
+    }
+
+    #[inline]
+    fn tail(self) -> bool {
+        self.0.compound_head.load(Ordering::Relaxed) & 1 != 0
+    }
+
+    /// `PageCompound()`.
+    #[inline]
+    pub(crate) fn compound(self) -> bool {
+        self.test(flag::HEAD) || self.tail()
+    }
+
+    /// `page_folio()`, where it is the page itself. None for a tail page, whose head is C's to find.
+    #[inline]
+    pub(crate) fn folio(self) -> Option<Folio<'a>> {
+        match self.tail() {
+            false => Some(Folio(self)),
+            true => None,
+        }
+    }
+
+    /// `page->mapping` and what it is, where that can be told from it: not of files and KSM.
+    #[inline]
+    pub(crate) fn mapping(self) -> Option<Mapping> {
+        let mapping = self.0.mapping.load(Ordering::Relaxed);
+        if mapping == 0 {
+            return Some(Mapping::None);
+        }
+        if mapping & MAPPING_FLAGS != MAPPING_IS_ANON || self.compound() {
+            return None;
+        }
+        // `folio_test_swapcache()`.
+        const CACHED: usize = flag::SWAPBACKED | flag::SWAPCACHE;
+        match self.0.flags.load(Ordering::Relaxed) & CACHED == CACHED {
+            true => Some(Mapping::SwapCache),
+            false => Some(Mapping::Anon),
+        }
+    }
+
+    /// `folio_test_anon() && PageAnonExclusive()` of a page that is not compound.
+    #[inline]
+    pub(crate) fn anon_exclusive(self) -> bool {
+        self.0.mapping.load(Ordering::Relaxed) & MAPPING_IS_ANON != 0
+            && self.test(flag::ANON_EXCLUSIVE)
+    }
+}
+
+/// A `struct page` that is a folio's first.
+#[derive(Clone, Copy)]
+pub(crate) struct Folio<'a>(Known<'a>);
+
+impl Folio<'_> {
+    fn count_word(&self) -> &AtomicI32 {
+        &self.0 .0._refcount
+    }
+
+    fn flags(&self) -> &AtomicUsize {
+        &self.0 .0.flags
+    }
+
+    /// `folio_ref_count()`.
+    #[inline]
+    pub(crate) fn count(self) -> u32 {
+        self.count_word().load(Ordering::Relaxed) as u32
+    }
+
+    /// `folio_mapcount()` of a folio that is not large.
+    #[inline]
+    pub(crate) fn mapcount(self) -> Option<u32> {
+        if self.0.test(flag::HEAD) {
+            return None;
+        }
+        // Others keep the type of a page here, where there are no mappings.
+        match self.0 .0._mapcount.load(Ordering::Relaxed) {
+            kind if kind < PAGE_TYPE_LIMIT => Some(0),
+            less => Some(less.wrapping_add(1) as u32),
+        }
+    }
+
+    /// `folio_test_lru()`.
+    #[inline]
+    pub(crate) fn lru(self) -> bool {
+        self.0.test(flag::LRU)
+    }
+
+    /// `folio_test_locked()`.
+    #[inline]
+    pub(crate) fn locked(self) -> bool {
+        self.0.test(flag::LOCKED)
+    }
+
+    /// `folio_has_private()`.
+    #[inline]
+    pub(crate) fn has_private(self) -> bool {
+        self.0.test(flag::PRIVATE | flag::PRIVATE_2)
+    }
+
+    /// `folio_trylock()`.
+    #[inline]
+    pub(crate) fn trylock(self) -> bool {
+        self.flags().fetch_or(flag::LOCKED, Ordering::Acquire) & flag::LOCKED == 0
+    }
+
+    /// Set [`flag::RECLAIM`]; was it clear?
+    #[inline]
+    pub(crate) fn claim(self) -> bool {
+        self.flags().fetch_or(flag::RECLAIM, Ordering::AcqRel) & flag::RECLAIM == 0
+    }
+
+    /// Clear [`flag::RECLAIM`].
+    #[inline]
+    pub(crate) fn unclaim(self) {
+        self.flags().fetch_and(!flag::RECLAIM, Ordering::AcqRel);
+    }
+
+    /// `folio_get()`, `folio_ref_add()`.
+    #[inline]
+    pub(crate) fn get(self, count: u32) {
+        self.count_word().fetch_add(count as i32, Ordering::Relaxed);
+    }
+
+    /// `folio_ref_sub()`.
+    #[inline]
+    pub(crate) fn sub(self, count: u32) {
+        self.count_word().fetch_sub(count as i32, Ordering::Relaxed);
+    }
+
+    /// `folio_put()`.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a reference, which is gone then.
+    #[inline]
+    pub(crate) unsafe fn put(self) {
+        // A value-returning operation is a full barrier in the kernel.
+        if self.count_word().fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: it was the last one.
+            unsafe { glue::put_last(self.0 .1 .0) };
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! [`Fed`]: races whose schedule comes in as bytes, from a fuzzer.
+//!
+//! Not a search: every input is another race and is run once, by the schedule that its bytes say, on the coroutines and by the
+//! board that all engines but loom run on. What an execution came to holds its schedule, so that [`replay`](super::replay)
+//! repeats it with every operation named.
+
+use crate::engine::board::{board, Actors, Chooser};
+use crate::engine::driven::Driven;
+use crate::engine::execution::{furnish, prepare, Repeated, Stage};
+use crate::engine::explore::{execute_on, lock, shuttle_config};
+use crate::engine::scheduled::Scheduled;
+use crate::engine::Settings;
+use crate::event::EventSet;
+use crate::machine::Machine;
+use crate::race::Race;
+use crate::scenario::outcome::Names;
+use crate::sync::{Spin, Synchronisation};
+use crate::violation::{Invariant, Violation};
+use migrate_pin_core::PolicyKind;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// A schedule as bytes. Each says who runs, and for how many more decisions nobody else does; one that can't go on is relieved
+/// before. So a byte that is inserted or taken out moves a switch and leaves the others, and a few bytes are a long schedule. When
+/// they have run out, who runs goes on, and then the lowest.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    bytes: Vec<u8>,
+    next: usize,
+    left: u32,
+}
+
+/// Bits of a byte that say how long.
+const LENGTH: u8 = 5;
+
+/// For how many decisions more: each number up to 15, then every twelfth.
+const fn length(byte: u8) -> u32 {
+    match (byte & ((1 << LENGTH) - 1)) as u32 {
+        short @ 0..16 => short,
+        long => 16 + 12 * (long - 16),
+    }
+}
+
+/// The byte that says: the `nth` of those who can run, for `decisions` more, or somewhat fewer where no byte says so many.
+#[must_use]
+pub fn byte(nth: u8, decisions: u32) -> u8 {
+    let all = (0..1 << LENGTH).rev();
+    let fits = |code: &u8| length(*code) <= decisions;
+    nth << LENGTH | all.into_iter().find(fits).unwrap_or(0)
+}
+
+impl Feed {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            next: 0,
+            left: 0,
+        }
+    }
+
+    /// Who runs next, of `candidates` (not empty). `running` is who could go on.
+    pub(crate) fn choose(&mut self, candidates: Actors, running: Option<u8>) -> u8 {
+        let lowest = candidates.trailing_zeros() as u8;
+        let stay = running.unwrap_or(lowest);
+        if candidates.count_ones() == 1 {
+            return stay;
+        }
+        if running.is_some() && self.left > 0 {
+            self.left -= 1;
+            return stay;
+        }
+        let Some(byte) = self.bytes.get(self.next).copied() else {
+            return stay;
+        };
+        self.next += 1;
+        self.left = length(byte);
+        let nth = u32::from(byte >> LENGTH) % candidates.count_ones();
+        let mut others = candidates;
+        for _ in 0..nth {
+            others &= others - 1;
+        }
+        others.trailing_zeros() as u8
+    }
+}
+
+/// What an execution came to.
+#[derive(Clone, Debug, Default)]
+pub struct Came {
+    /// What broke, in the order in which it was found: the first violations.
+    pub violations: Vec<Violation>,
+    /// The invariants that broke, in the order of their table.
+    pub broken: Vec<Invariant>,
+    /// What happened.
+    pub events: EventSet,
+    /// Visible operations of all actors.
+    pub operations: usize,
+    /// Who was chosen at each decision.
+    pub schedule: Vec<u8>,
+    /// It did not end by itself.
+    pub endless: bool,
+}
+
+/// Runs races by bytes. Races with the same configuration can share a machine, which is built once and put back before each.
+#[derive(Default)]
+pub struct Fed {
+    kept: Kept,
+}
+
+/// Machines by the key of their configuration.
+type Kept = Arc<Mutex<HashMap<usize, Repeated<Scheduled>>>>;
+
+impl Fed {
+    /// No machine is there yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Run `race` once, as `schedule` says. `key` is another number for each configuration (and policy). What can't stand where the
+    /// race puts it is left out, and so is a given step that would have to wait: nobody has looked the race over.
+    ///
+    /// # Panics
+    /// If the machine can't be built: the configuration is wrong. Or if core or the machine panics: that is a bug.
+    #[must_use]
+    pub fn run(
+        &self,
+        key: usize,
+        race: &Arc<Race>,
+        policy: PolicyKind,
+        settings: &Settings,
+        schedule: &[u8],
+    ) -> Came {
+        board(|board| board.chooser = Chooser::Fed(Feed::new(schedule)));
+        let (kept, race, settings) = (self.kept.clone(), race.clone(), settings.clone());
+        runner::run(Box::new(move || one(&kept, key, &race, policy, &settings)))
+    }
+}
+
+/// Shuttle's runner, one a thread, that goes on from input to input.
+///
+/// It keeps the stacks of its coroutines only as long as it runs, and mapping them anew takes several times as long as an execution.
+/// But it wants to call, and so does libFuzzer: so it is in a coroutine itself, and hands over between two executions.
+mod runner {
+    use super::{lock, shuttle_config, Came, Driven};
+    use corosensei::{Coroutine, CoroutineResult, Yielder};
+    use scoped_tls::scoped_thread_local;
+    use std::cell::RefCell;
+    use std::mem::ManuallyDrop;
+    use std::sync::{Arc, Mutex};
+
+    /// One execution.
+    pub(super) type Job = Box<dyn FnOnce() -> Came + Send>;
+
+    thread_local! {
+        /// Never dropped: that would unwind shuttle's runner from within.
+        static RUNNER: RefCell<ManuallyDrop<Option<Coroutine<Job, Came, ()>>>> =
+            const { RefCell::new(ManuallyDrop::new(None)) };
+    }
+
+    // There is one runner a thread, so that whoever asks for this is in that one.
+    scoped_thread_local!(static YIELDER: Yielder<Job, Came>);
+
+    /// Run `job`. One that panics takes the runner with it.
+    pub(super) fn run(job: Job) -> Came {
+        let kept = RUNNER.with_borrow_mut(|runner| runner.take());
+        let mut runner = kept.unwrap_or_else(|| Coroutine::new(begin));
+        match runner.resume(job) {
+            CoroutineResult::Yield(came) => {
+                RUNNER.with_borrow_mut(|kept| **kept = Some(runner));
+                came
+            }
+            CoroutineResult::Return(()) => Came::default(),
+        }
+    }
+
+    fn begin(yielder: &Yielder<Job, Came>, first: Job) {
+        let next = Arc::new(Mutex::new(Some(first)));
+        let came = Arc::new(Mutex::new(None));
+        let gate = {
+            let (next, came) = (next.clone(), came.clone());
+            move || {
+                let last = lock(&came).take();
+                if let Some(came) = last {
+                    *lock(&next) = Some(YIELDER.with(|yielder| yielder.suspend(came)));
+                }
+                true
+            }
+        };
+        let body = move || {
+            let job = lock(&next).take();
+            *lock(&came) = job.map(|job| job());
+        };
+        YIELDER.set(yielder, || {
+            shuttle::Runner::new(Driven::new(gate, None), shuttle_config()).run(body);
+        });
+    }
+}
+
+/// The race as [`Fed::run`] runs it: without what can't stand where it puts it, and without given steps that would have to wait. This
+/// one can be explored and replayed.
+///
+/// # Panics
+/// If the machine can't be built: the configuration is wrong.
+#[must_use]
+pub fn standing(race: &Race, policy: PolicyKind) -> Race {
+    let stage = empty::<Spin>(race, policy);
+    let mut race = race.clone();
+    let machine = &stage.machine;
+    race.populate
+        .to_mut()
+        .retain(|(mm, page, what)| machine.populate(*mm, (*page).into(), *what));
+    let (_, waits) = prepare(machine, &race, &stage.names, false);
+    let mut place = 0;
+    race.given.to_mut().retain(|_| {
+        place += 1;
+        !waits.contains(&(place - 1))
+    });
+    race
+}
+
+/// A machine with nothing in it.
+fn empty<S: Synchronisation>(race: &Race, policy: PolicyKind) -> Stage<S> {
+    let config = crate::config::Config {
+        policy,
+        ..race.config
+    };
+    match Machine::new(&config) {
+        Ok(machine) => Stage {
+            machine,
+            names: spin::Mutex::new(Names::default()),
+        },
+        Err(error) => panic!("{}: the machine can't be built: {error:?}", race.name),
+    }
+}
+
+fn one(kept: &Kept, key: usize, race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Came {
+    board(|board| board.reset(false));
+    let anew = || (empty(race, policy), Vec::new());
+    let mut repeated = lock(kept)
+        .remove(&key)
+        .unwrap_or_else(|| Repeated::new(anew));
+    let stage = match repeated.again() {
+        Some((stage, _)) => stage,
+        // An actor of the execution before has not let go of it.
+        None => Arc::new(empty(race, policy)),
+    };
+    let hands = furnish(&stage, race, settings.bugs);
+    let outcome = execute_on(&stage, hands, race, settings);
+    drop(stage);
+    lock(kept).insert(key, repeated);
+    board(|board| {
+        let tally = board.tally();
+        Came {
+            violations: outcome.violations,
+            broken: outcome.broken,
+            events: outcome.events,
+            operations: tally.operations,
+            schedule: tally.schedule.clone(),
+            endless: tally.endless,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::replay::replay;
+    use crate::race::catalogue;
+
+    #[test]
+    fn a_byte_says_who_and_for_how_long() {
+        let mut feed = Feed::new(&[byte(1, 2), byte(0, 0), byte(7, 400)]);
+        // The second of two, and two decisions more.
+        let run = [None, Some(1), Some(1)].map(|running| feed.choose(0b11, running));
+        assert_eq!(run, [1, 1, 1]);
+        // The first, who is relieved at once; by the eighth of three, counted round.
+        assert_eq!(feed.choose(0b110, Some(2)), 1);
+        assert_eq!(feed.choose(0b111, Some(1)), 1);
+        // Of one there is no choice to make, and who can't go on is relieved, here by nobody's wish.
+        assert_eq!(feed.choose(0b100, Some(2)), 2);
+        assert_eq!(feed.choose(0b101, None), 0);
+        for decisions in 0..16 {
+            assert_eq!(length(byte(3, decisions)), decisions);
+        }
+        assert_eq!(length(byte(0, 30)), 28);
+    }
+
+    #[test]
+    fn a_schedule_of_bytes_finds_what_the_search_finds_and_can_be_replayed() {
+        let race = catalogue::all()
+            .into_iter()
+            .find(|race| race.name == "posted-driver-dontneed");
+        let race = Arc::new(race.expect("a race of the catalogue"));
+        let settings = Settings::exhaustive(0);
+        let fed = Fed::new();
+        let mut broke = 0;
+        for preempted in 0..60 {
+            let schedule = [byte(0, preempted), byte(1, 400), byte(0, 400)];
+            let came = fed.run(0, &race, PolicyKind::AsPosted, &settings, &schedule);
+            let again = replay(&race, PolicyKind::AsPosted, &settings, &came.schedule);
+            let again = again.expect("it ends");
+            assert_eq!(again.off, None);
+            assert_eq!(again.broken, came.broken);
+            assert_eq!(again.violations, came.violations);
+            broke += u32::from(came.broken.contains(&Invariant::Notify));
+        }
+        assert!((1..60).contains(&broke), "{broke} of 60 schedules");
+    }
+}

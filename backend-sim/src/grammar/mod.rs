@@ -1,0 +1,97 @@
+//! The grammar of generated inputs: kinds of pages, and short programs of steps.
+//!
+//! There is one, in two tables: what a page can be before anybody acts ([`kinds`]), and what an actor can do
+//! ([`programs`]). [Generated races](crate::race::generated) enumerate all pairs and triples of it over one or two pages; a
+//! fuzzer draws from it with [`Choices`]: a [`World`] whose every page is of any kind, and programs anywhere in it. A
+//! kind or a program that is added to a table is in both.
+
+pub(crate) mod kinds;
+pub(crate) mod programs;
+mod shift;
+mod world;
+
+pub use shift::Target;
+pub use world::{Layout, Setting, World, ACTORS, CHILD, CHILD_ACTOR, PAGES, PARENT};
+
+use crate::scenario::Step;
+use programs::{Role, Short};
+
+/// Where decisions come from: the bytes of a fuzzer, or a generator of random numbers.
+pub trait Choices {
+    /// A number below `n`; 0 if `n` is 0, or if there is nothing left to choose by.
+    fn below(&mut self, n: usize) -> usize;
+    /// Is there something left to choose by?
+    fn more(&mut self) -> bool;
+
+    /// True in `percent` of a hundred cases; false if there is nothing left.
+    fn chance(&mut self, percent: usize) -> bool {
+        // From the upper end, so that nothing left means no.
+        self.below(100) >= 100 - percent.min(100)
+    }
+}
+
+/// Most steps of one program.
+pub const MAX_STEPS: usize = 5;
+
+/// What one actor is to do, ready to be done: a program of the table, put where it is to act.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// Its steps.
+    pub steps: heapless::Vec<Step, MAX_STEPS>,
+}
+
+/// Every program there is: those of the generated races, then those that they leave out.
+fn table() -> impl Iterator<Item = &'static Short> {
+    programs::PAIRS.iter().chain(programs::MORE)
+}
+
+/// How many programs [`program`] can draw.
+#[must_use]
+pub fn programs() -> usize {
+    programs::PAIRS.len() + programs::MORE.len()
+}
+
+/// How many kinds of pages [`World::draw`] can draw.
+#[must_use]
+pub fn kinds() -> usize {
+    kinds::KINDS.len()
+}
+
+/// Draw a program for an actor of the parent, or of the child that does not fork. `value` is what it writes, so that two
+/// programs need not write the same. Drivers are drawn as often as all others together.
+pub fn program(choices: &mut impl Choices, child: bool, value: u32) -> Drawn {
+    let drives = choices.below(2) == 0;
+    let fits =
+        |short: &&Short| short.role.drives() == drives && !(child && short.role == Role::Fork);
+    let index = choices.below(table().filter(fits).count());
+    let target = Target {
+        at: choices.below(PAGES) as u16,
+        pages: 1 + choices.below(PAGES) as u16,
+        value,
+    };
+    // The number is below that of those that fit.
+    let short = table()
+        .filter(fits)
+        .nth(index)
+        .unwrap_or(&programs::PAIRS[0]);
+    let steps = short.steps.iter().map(|step| target.of(*step));
+    Drawn {
+        name: short.name,
+        steps: steps.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_fits() {
+        for short in table() {
+            assert!(short.steps.len() <= MAX_STEPS, "{}", short.name);
+        }
+        assert_eq!(table().count(), programs());
+    }
+}

@@ -1,0 +1,214 @@
+//! A driver that follows the protocol, among everything else that happens to memory.
+//!
+//! The input is a [`World`], then who does the next step of which program; a program that waits is tried again when
+//! others have run. In the end all programs are run to their ends, everything is looked at, every page is read, every
+//! process exits, and nothing may be left.
+
+use crate::choices::Input;
+use crate::model::Model;
+use crate::pool::Pool;
+use crate::sync::Stepwise;
+use crate::{Mode, Verdict};
+use migrate_pin_core::PAGE_SIZE;
+use migrate_pin_sim::grammar::{
+    self, Choices, Drawn, Setting, World, ACTORS, CHILD, CHILD_ACTOR, PAGES, PARENT,
+};
+use migrate_pin_sim::scenario::outcome::Names;
+use migrate_pin_sim::scenario::player::Player;
+use migrate_pin_sim::scenario::{By, Step};
+use migrate_pin_sim::{ActorId, Machine, Progress, Synchronisation};
+use std::cell::{Cell, RefCell};
+
+/// Most programs of an input.
+const MAX_PROGRAMS: u32 = 12;
+
+/// What libFuzzer calls.
+///
+/// # Panics
+/// If something is wrong.
+pub fn target(bytes: &[u8]) {
+    thread_local! {
+        static POOL: RefCell<Pool<Stepwise>> = RefCell::default();
+        static RATE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    }
+    let mode = Mode::of_process();
+    let verdict = POOL.with_borrow_mut(|pool| run(pool, mode, &mut Input::new(bytes)));
+    if let Some(every) = mode.rate {
+        let (all, migrated) = RATE.get();
+        let (all, migrated) = (all + 1, migrated + u64::from(verdict.migrated()));
+        RATE.set((all, migrated));
+        if all % every == 0 {
+            eprintln!("pipeline: {migrated} of {all} inputs finalized a migrated page");
+        }
+    }
+    assert!(
+        !verdict.wrong().iter().any(|text| mode.counts(text)),
+        "pipeline\n{verdict}"
+    );
+}
+
+/// What is under way.
+struct Run<'m, S: Synchronisation> {
+    machine: &'m Machine<S>,
+    players: [Player<'m, S>; ACTORS],
+    programs: [Option<(Drawn, usize)>; ACTORS],
+    model: Model,
+    story: Vec<(u8, Step)>,
+    complaint: Option<String>,
+}
+
+impl<S: Synchronisation> Run<'_, S> {
+    /// Do a step. False if it has to wait.
+    fn act(&mut self, actor: u8, step: Step) -> bool {
+        self.machine.begin_step();
+        let player = &mut self.players[usize::from(actor)];
+        let done = player.step(step).is_ok();
+        if done {
+            let answer = player.answer();
+            self.story.push((actor, step));
+            if let Err(complaint) = self.model.step(actor, step, answer) {
+                self.complaint.get_or_insert(complaint);
+            }
+        }
+        done
+    }
+
+    /// Do the next step of the actor's program, if it has one. False if it has to wait.
+    fn go_on(&mut self, actor: u8) -> bool {
+        let Some((program, next)) = &self.programs[usize::from(actor)] else {
+            return false;
+        };
+        let (step, last) = (program.steps[*next], *next + 1 == program.steps.len());
+        if !self.act(actor, step) {
+            return false;
+        }
+        match &mut self.programs[usize::from(actor)] {
+            Some((_, next)) if !last => *next += 1,
+            program => *program = None,
+        }
+        true
+    }
+
+    /// Has it gone wrong already?
+    fn broken(&self) -> bool {
+        self.complaint.is_some() || self.machine.violation_count() > 0
+    }
+
+    /// Everybody to the end.
+    fn run_out(&mut self) {
+        while self.programs.iter().any(Option::is_some) && !self.broken() {
+            let mut moved = false;
+            for actor in 0..ACTORS as u8 {
+                moved |= self.go_on(actor);
+            }
+            if !moved {
+                let waits = self.programs.iter().position(Option::is_some);
+                self.machine
+                    .report_deadlock(ActorId(waits.unwrap_or(0) as u8));
+            }
+        }
+    }
+
+    /// Read every page, as a process does.
+    fn read_all(&mut self) {
+        for (mm, actor) in [(PARENT, 0), (CHILD, CHILD_ACTOR)] {
+            for page in 0..PAGES {
+                match self.machine.cpu(ActorId(actor)).read(page * PAGE_SIZE) {
+                    Progress::Done(result) => {
+                        if let Err(complaint) = self.model.read(mm, page, result) {
+                            self.complaint.get_or_insert(complaint);
+                        }
+                    }
+                    Progress::Blocked(_) => self.machine.report_deadlock(ActorId(actor)),
+                }
+            }
+        }
+    }
+
+    fn verdict(self) -> Verdict {
+        let fine = !self.broken();
+        let told = |(actor, step): &(u8, Step)| format!("{actor} {step:?}");
+        Verdict {
+            events: self.machine.events(),
+            violations: match fine {
+                true => Vec::new(),
+                false => self.machine.violations().to_vec(),
+            },
+            complaint: self.complaint,
+            story: match fine {
+                true => Vec::new(),
+                false => self.story.iter().map(told).collect(),
+            },
+        }
+    }
+}
+
+/// Run an input.
+pub fn run<S: Synchronisation>(
+    pool: &mut Pool<S>,
+    mode: &Mode,
+    choices: &mut impl Choices,
+) -> Verdict {
+    let setting = Setting::draw(choices, mode.policy, mode.driver);
+    let world = World::draw(choices, setting);
+    let machine = pool.machine(setting);
+    let names = spin::Mutex::new(Names::default());
+    let player = |actor| {
+        let mut player = Player::new(machine, &names, actor as u8);
+        player.set_quiet(true);
+        player
+    };
+    let mut run = Run {
+        machine,
+        players: std::array::from_fn(player),
+        programs: [const { None }; ACTORS],
+        model: Model::new(setting.layout),
+        story: Vec::with_capacity(64),
+        complaint: None,
+    };
+    for (mm, page, what) in &world.populate {
+        let done = machine.populate(*mm, (*page).into(), *what);
+        run.model.populate(*mm, (*page).into(), *what, done);
+    }
+    if let Some(bug) = mode.bug {
+        machine.seed(bug);
+    }
+    for By(actor, step) in &world.given {
+        if !run.act(*actor, *step) {
+            machine.report_deadlock(ActorId(*actor));
+        }
+    }
+    if choices.chance(10) {
+        run.model.failing = true;
+        machine.fault_plan().arm(1 + choices.below(20) as u32, 0);
+    }
+    let (mut value, mut programs) = (1000, 0);
+    while choices.more() && !run.broken() {
+        let actor = choices.below(ACTORS);
+        if run.programs[actor].is_none() {
+            if programs == MAX_PROGRAMS {
+                break;
+            }
+            programs += 1;
+            value += 1;
+            let program = grammar::program(choices, actor == usize::from(CHILD_ACTOR), value);
+            run.programs[actor] = Some((program, 0));
+        }
+        run.go_on(actor as u8);
+    }
+    run.run_out();
+    machine.fault_plan().arm(0, 0);
+    if !run.broken() {
+        machine.check_quiescent();
+        run.read_all();
+    }
+    if !run.broken() {
+        for mm in [PARENT, CHILD] {
+            // Nobody holds `mmap_lock`: that was looked at.
+            let _ = machine.cpu(ActorId(0)).exit_in(mm);
+        }
+        machine.check_quiescent();
+        machine.check_nothing_left();
+    }
+    run.verdict()
+}

@@ -46,7 +46,8 @@ impl Program {
 pub enum Posted {
     /// Nothing breaks.
     Holds,
-    /// Something may break or not: nobody has said (generated races, sequential scenarios in other orders).
+    /// Something may break or not: nobody has said (generated races, what is left to samples, sequential scenarios in other
+    /// orders).
     Open,
     /// What breaks at the smallest bound is this invariant.
     Breaks(Invariant),

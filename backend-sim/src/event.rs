@@ -188,6 +188,12 @@ impl EventSet {
         Self(self.0 & !other.0)
     }
 
+    /// What is in both.
+    #[must_use]
+    pub const fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Is nothing in it?
     #[must_use]
     pub const fn is_empty(self) -> bool {

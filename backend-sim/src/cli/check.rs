@@ -1,7 +1,7 @@
 //! Explore, and print what came.
 
 use crate::cli::args::{CheckOptions, Format};
-use crate::cli::defects::{defects, Defect, Group};
+use crate::cli::defects::{shown, ways, Group, Way};
 use crate::cli::output::Output;
 use crate::cli::plan::{command, jobs, Job};
 use crate::cli::row::{tell, End, Finding, Row};
@@ -212,7 +212,10 @@ impl Report<'_> {
                 .iter()
                 .any(|state| matches!(state, State::Done(row) if row.end == end))
         };
-        let all = states.iter().all(|state| matches!(state, State::Done(_)));
+        let all = states.iter().all(|state| match state {
+            State::Done(row) => row.complete != Some(false),
+            State::Waiting | State::Running => false,
+        });
         Ok(match () {
             () if any(End::Failed) => FAILED,
             () if any(End::Incomplete) || !all => INCOMPLETE,
@@ -240,18 +243,22 @@ impl Report<'_> {
                     saved,
                 })
         });
+        let entries: Vec<_> = entries.collect();
+        let shown = shown(&entries);
         let alone = |entry: &Entry<'_>| apart(self.options) || Group::of(entry.job).is_none();
-        let (alone, together): (Vec<_>, Vec<_>) = entries.partition(alone);
+        let (alone, together): (Vec<_>, Vec<_>) = entries.into_iter().partition(alone);
         for entry in &alone {
             writeln!(self.out)?;
             let style = self.style(entry);
             table::finding(&mut self.out, entry.job, entry.finding, &style)?;
         }
-        let defects = defects(together.into_iter());
-        for defect in &defects {
-            self.defect(defect)?;
+        for way in ways(together.into_iter()) {
+            self.way(&way)?;
         }
-        self.hidden(&defects)
+        match shown.as_slice() {
+            [] => Ok(()),
+            shown => table::shown(&mut self.out, shown),
+        }
     }
 
     fn style(&self, entry: &Entry<'_>) -> Style {
@@ -263,47 +270,22 @@ impl Report<'_> {
     }
 
     /// One way to break, by its smallest example.
-    fn defect(&mut self, defect: &Defect<'_>) -> io::Result<()> {
-        let of_group = |job: &&Job| Group::of(job) == Some(defect.group);
+    fn way(&mut self, way: &Way<'_>) -> io::Result<()> {
+        let of_group = |job: &&Job| Group::of(job) == Some(way.group);
         writeln!(self.out)?;
-        table::defect(
-            &mut self.out,
-            defect,
-            self.jobs.iter().filter(of_group).count(),
-        )?;
-        let smallest = &defect.entries[0];
+        let of = self.jobs.iter().filter(of_group).count();
+        table::way(&mut self.out, way, of)?;
+        let smallest = &way.entries[0];
         let mut finding = smallest.finding.clone();
         if let Subject::Race(race) = &smallest.job.subject {
             tell(smallest.job, race, &mut finding);
         }
         let style = self.style(smallest);
         table::finding(&mut self.out, smallest.job, &finding, &style)?;
-        match defect.entries.get(1) {
+        match way.entries.get(1) {
             Some(next) => writeln!(self.out, "  another: {}", command(self.options, next.job)),
             None => Ok(()),
         }
-    }
-
-    /// What to ask for next.
-    fn hidden(&mut self, defects: &[Defect<'_>]) -> io::Result<()> {
-        let open = defects
-            .iter()
-            .filter(|defect| defect.entries[0].finding.first.is_some());
-        let mut whats: Vec<_> = open.map(|defect| defect.what.1).collect();
-        whats.sort_unstable();
-        whats.dedup();
-        if whats.is_empty() {
-            return Ok(());
-        }
-        writeln!(
-            self.out,
-            "\nAn exploration ends at its first violation. What these hide is shown if they are known:"
-        )?;
-        let known = self.options.known.iter().map(String::as_str);
-        for what in known.chain(whats) {
-            writeln!(self.out, "  --known {what:?}")?;
-        }
-        Ok(())
     }
 
     fn sums(&mut self, states: &[State]) -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! What breaks in generated races: thousands break alike, so each way is told once, by the smallest race that shows it.
+//! What breaks in races: thousands of the generated ones break alike, so each way is told once, by the smallest race that shows
+//! it; and how often each defect shows.
 
 use crate::cli::args::policy_name;
 use crate::cli::check::Entry;
@@ -7,7 +8,9 @@ use crate::cli::row::Finding;
 use crate::cli::select::Subject;
 use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::PolicyKind;
+use migrate_pin_sim::race::defect::Defect;
 use migrate_pin_sim::DriverKind;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Which races are counted together.
@@ -50,43 +53,93 @@ impl fmt::Display for Group {
 }
 
 /// One way to break.
-pub(crate) struct Defect<'r> {
+pub(crate) struct Way<'r> {
     pub(crate) group: Group,
-    /// The invariant and what is said of it, in the words of the first violation that was not known.
-    pub(crate) what: (&'r str, &'r str),
-    /// Those who broke like that, the smallest first.
+    /// What it is called: the defect, or the invariant and what is said of it where it fits none.
+    pub(crate) what: String,
+    /// Those who broke like that, the smallest first; a race only once.
     pub(crate) entries: Vec<Entry<'r>>,
 }
 
 /// All ways in which `entries` break, in the order in which they are met first.
-pub(crate) fn defects<'r>(entries: impl Iterator<Item = Entry<'r>>) -> Vec<Defect<'r>> {
-    let mut defects: Vec<Defect<'r>> = Vec::new();
+pub(crate) fn ways<'r>(entries: impl Iterator<Item = Entry<'r>>) -> Vec<Way<'r>> {
+    let mut ways: Vec<Way<'r>> = Vec::new();
     for entry in entries {
         let Some(group) = Group::of(entry.job) else {
             continue;
         };
-        let what = entry.finding.what();
-        match defects
-            .iter_mut()
-            .find(|defect| (defect.group, defect.what) == (group, what))
-        {
-            Some(defect) => defect.entries.push(entry),
-            None => defects.push(Defect {
-                group,
-                what,
-                entries: vec![entry],
-            }),
+        for what in names(entry.finding) {
+            let way = ways
+                .iter_mut()
+                .find(|way| way.group == group && way.what == what);
+            match way {
+                Some(way) => way.entries.push(entry),
+                None => ways.push(Way {
+                    group,
+                    what,
+                    entries: vec![entry],
+                }),
+            }
         }
     }
-    for defect in &mut defects {
-        defect
-            .entries
+    for way in &mut ways {
+        way.entries
             .sort_by_key(|entry| size(entry.job, entry.finding));
+        let mut seen = BTreeSet::new();
+        way.entries
+            .retain(|entry| seen.insert(entry.job.subject.name()));
     }
-    defects
+    ways
+}
+
+/// What `finding` shows.
+fn names(finding: &Finding) -> Vec<String> {
+    match finding.defects.as_slice() {
+        [] => {
+            let (invariant, what) = finding.what();
+            let what = what.trim_start_matches(&format!("{invariant}: "));
+            vec![format!("{invariant}: {what}")]
+        }
+        defects => {
+            let facts = defects.iter();
+            facts
+                .map(|defect| format!("{}: {}", defect.name(), defect.facts().wrong))
+                .collect()
+        }
+    }
 }
 
 /// The bound, the decisions on the way there, the name.
 fn size<'r>(job: &'r Job, finding: &Finding) -> (Option<u32>, usize, &'r str) {
     (finding.bound, finding.schedule.len(), job.subject.name())
+}
+
+/// How often a defect shows, and where first.
+pub(crate) struct Shown<'r> {
+    pub(crate) defect: Defect,
+    /// In how many explorations.
+    pub(crate) races: usize,
+    /// The smallest of them.
+    pub(crate) smallest: Entry<'r>,
+}
+
+/// Each defect that `entries` show, in the order of the table of defects.
+pub(crate) fn shown<'r>(entries: &[Entry<'r>]) -> Vec<Shown<'r>> {
+    let of = |defect: &Defect| {
+        let entries = entries
+            .iter()
+            .filter(|entry| entry.finding.defects.contains(defect));
+        let smallest = entries
+            .clone()
+            .min_by_key(|entry| size(entry.job, entry.finding))?;
+        let races: BTreeSet<_> = entries
+            .map(|entry| (entry.job.subject.name(), entry.job.engine()))
+            .collect();
+        Some(Shown {
+            defect: *defect,
+            races: races.len(),
+            smallest: *smallest,
+        })
+    };
+    Defect::ALL.iter().filter_map(of).collect()
 }

@@ -49,12 +49,19 @@ pub(crate) fn sum(first: &Job, begun: &[&Row], all: usize) -> Row {
     }
 }
 
+/// What is said of those that were explored to less than their own bound.
+fn below(begun: &[&Row]) -> String {
+    let part = begun.iter().find(|row| row.end == End::Part);
+    part.map_or_else(String::new, |row| row.says.clone())
+}
+
 /// `ok (253 races)`, or how many of them were something else.
 fn says(begun: &[&Row], all: usize) -> String {
     let count = |end| begun.iter().filter(|row| row.end == end).count();
     let parts = [
         (count(End::Failed), "FAILED".to_owned()),
-        (count(End::Broken), format!("break {}", broken(begun))),
+        (count(End::Broken), format!("show {}", broken(begun))),
+        (count(End::Part), below(begun)),
         (count(End::Incomplete), "incomplete".to_owned()),
         (all - begun.len(), "not begun".to_owned()),
     ];
@@ -74,15 +81,14 @@ fn says(begun: &[&Row], all: usize) -> String {
     }
 }
 
-/// The invariants that broke as they may, with how many races broke each first if there are several: the most frequent
-/// come first.
+/// The defects that showed, with how many races showed each if there are several: the most frequent come first.
 fn broken(begun: &[&Row]) -> String {
     let rows = begun.iter().filter(|row| row.end == End::Broken);
     let mut counts: Vec<(&str, usize)> = Vec::new();
-    for invariant in rows.filter_map(|row| Some(row.findings.first()?.what().0)) {
-        match counts.iter_mut().find(|(name, _)| *name == invariant) {
+    for name in rows.flat_map(|row| row.shows()) {
+        match counts.iter_mut().find(|(known, _)| *known == name) {
             Some((_, count)) => *count += 1,
-            None => counts.push((invariant, 1)),
+            None => counts.push((name, 1)),
         }
     }
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

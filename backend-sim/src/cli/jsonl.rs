@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::io::{self, Write};
 
 /// The format of rows and of recorded schedules: counted up when what a field means has changed.
-pub(crate) const SCHEMA: u32 = 2;
+pub(crate) const SCHEMA: u32 = 3;
 
 /// A row; the README documents the fields.
 #[derive(Serialize)]
@@ -37,6 +37,7 @@ struct Json<'a> {
 struct Violation<'a> {
     invariant: &'a str,
     message: String,
+    defects: Vec<&'a str>,
     trace: Vec<String>,
     schedule: Option<String>,
     bound: Option<u32>,
@@ -58,6 +59,7 @@ fn violations<'f>(
                 "" => message.clone(),
                 variation => format!("{variation}: {message}"),
             },
+            defects: finding.defects.iter().map(|one| one.name()).collect(),
             // One execution may break several: the way there is told once.
             trace: match index {
                 0 if finding.lines.is_empty() => finding.steps.clone(),

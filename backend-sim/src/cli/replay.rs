@@ -115,7 +115,9 @@ fn failed(wanted: &Wanted, came: &Replay) -> bool {
             bound: None,
             execution: 1,
             endless: false,
+            events: came.events,
         }),
+        ways: Vec::new(),
     };
     wanted
         .race

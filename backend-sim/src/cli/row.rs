@@ -4,6 +4,7 @@ use crate::cli::plan::Job;
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::replay::{replay, Line};
 use migrate_pin_sim::engine::{explore, Exploration, Found, Kind, Settings};
+use migrate_pin_sim::race::defect::{explain, Defect};
 use migrate_pin_sim::race::verdict::Verdict;
 use migrate_pin_sim::race::Race;
 use migrate_pin_sim::scenario::explore::{
@@ -25,6 +26,8 @@ pub(crate) enum End {
     Ok,
     /// What was expected to break, or may, broke.
     Broken,
+    /// Nothing broke up to a bound below the race's own: what must be reached and what must break was not judged.
+    Part,
     /// Something else came than was expected.
     Failed,
     /// Nothing broke, but the engine did not come to its end.
@@ -53,6 +56,8 @@ pub(crate) struct Finding {
     /// What broke first of what is not known to: the invariant, and what is said of it, without pages and numbers. None if
     /// it was not an invariant, or one actor's step at a time.
     pub(crate) first: Option<(&'static str, &'static str)>,
+    /// The defects that it shows; empty under `Hardened`, and if it fits none.
+    pub(crate) defects: Vec<Defect>,
     /// It may not be.
     pub(crate) unexpected: bool,
 }
@@ -126,6 +131,15 @@ impl Row {
         row
     }
 
+    /// The names of the defects that its findings show, each once.
+    pub(crate) fn shows(&self) -> Vec<&'static str> {
+        let defects = self.findings.iter().flat_map(|finding| &finding.defects);
+        let mut defects: Vec<_> = defects.copied().collect();
+        defects.sort_unstable();
+        defects.dedup();
+        defects.into_iter().map(Defect::name).collect()
+    }
+
     /// The names of what happened.
     pub(crate) fn event_names(&self) -> Vec<&'static str> {
         let all = Event::ALL.iter().copied();
@@ -138,7 +152,7 @@ impl Row {
 /// Explore a race. `keep` says whether the interleaving of what is found is wanted.
 pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
     let (settings, came) = explored(race, job);
-    let verdict = judge(race, job, &settings, &came);
+    let verdict = race.judge(job.policy, &settings, &came);
     let stopped = settings.stop.load(Ordering::Relaxed);
     let short = came.found.is_none()
         && stopped
@@ -148,29 +162,24 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
             Kind::Random | Kind::Pct => came.executions < settings.executions,
         };
     let (end, mut says) = match &verdict {
-        Verdict::Ok if short => (End::Incomplete, "interrupted".to_owned()),
-        Verdict::Incomplete if short => (End::Incomplete, "interrupted".to_owned()),
+        Verdict::Ok | Verdict::Incomplete if short => (End::Incomplete, "interrupted".to_owned()),
         Verdict::Ok => (End::Ok, verdict.to_string()),
+        Verdict::Part(..) => (End::Part, verdict.to_string()),
         Verdict::Incomplete => (End::Incomplete, verdict.to_string()),
-        Verdict::Breaks(_) => (End::Broken, verdict.to_string()),
+        // There may be more, and nobody has looked.
+        Verdict::Shows(_) if cut(&came) => (End::Broken, format!("{verdict}, incomplete")),
+        Verdict::Breaks(_) | Verdict::Shows(_) => (End::Broken, verdict.to_string()),
         failed => (End::Failed, failed.to_string()),
     };
     if let (Verdict::Broken, Some(found)) = (&verdict, &came.found) {
         says = format!("FAILED: breaks {}", list(&found.broken));
     }
     let sampled = matches!(came.kind, Kind::Random | Kind::Pct);
-    let mut findings = Vec::new();
-    if let Some(found) = came.found {
-        let unexpected = end == End::Failed;
-        let finding = finding(job, race, &settings, found, unexpected, keep);
-        if let (Verdict::Breaks(_), None, Some((invariant, _))) =
-            (&verdict, race.should_break(job.policy), finding.first)
-        {
-            // Nobody has said what must break: what did first.
-            says = format!("breaks {invariant}");
-        }
-        findings.push(finding);
-    } else if end == End::Failed {
+    let broke = came.broke();
+    let mut findings: Vec<_> = broke
+        .map(|found| finding(job, race, &settings, found, end == End::Failed, keep))
+        .collect();
+    if end == End::Failed && findings.is_empty() {
         // Nothing broke, and that is what is wrong, or something was never reached.
         let why = verdict.to_string();
         let message = format!("EXPECTATION: {}", why.trim_start_matches("FAILED: "));
@@ -186,7 +195,10 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
     Row {
         operations: (came.kind != Kind::Loom).then_some(came.operations),
         executions: came.executions,
-        bound: came.bound,
+        bound: match &came.found {
+            Some(found) => found.bound,
+            None => came.bound,
+        },
         complete: (came.kind == Kind::Exhaustive).then_some(came.complete),
         seconds: came.seconds,
         seed: sampled.then_some(settings.seed),
@@ -207,7 +219,7 @@ fn explored(race: &Arc<Race>, job: &Job) -> (Settings, Exploration) {
     let mut came = explore(race, job.policy, &first);
     let mut asked = first;
     for more in settings {
-        if came.found.is_some() || !came.complete {
+        if (came.found.is_some() && came.ways.is_empty()) || !came.complete {
             break;
         }
         let next = explore(race, job.policy, more);
@@ -216,6 +228,8 @@ fn explored(race: &Arc<Race>, job: &Job) -> (Settings, Exploration) {
             seconds: came.seconds + next.seconds,
             operations: came.operations.max(next.operations),
             events: came.events.union(next.events),
+            found: came.found.or(next.found),
+            ways: [came.ways, next.ways].concat(),
             ..next
         };
         asked = more.clone();
@@ -223,38 +237,29 @@ fn explored(race: &Arc<Race>, job: &Job) -> (Settings, Exploration) {
     (asked, came)
 }
 
-/// What an exploration means. If something is known to break, what a race says must break may be just that: then it need
-/// not, and something else may.
-fn judge(race: &Race, job: &Job, settings: &Settings, came: &Exploration) -> Verdict {
-    let verdict = race.judge(job.policy, settings, came);
-    if settings.known.is_empty() || race.should_break(job.policy).is_none() {
-        return verdict;
-    }
-    let first = came.found.as_ref().and_then(|found| found.broken.first());
-    match (first, verdict) {
-        (Some(first), Verdict::NotAsExpected(_)) => Verdict::Breaks(*first),
-        (None, Verdict::NotAsExpected(_)) => Verdict::Ok,
-        (_, verdict) => verdict,
-    }
+/// Did an exploration that goes on behind what it finds end before its time?
+fn cut(came: &Exploration) -> bool {
+    came.kind == Kind::Exhaustive && !came.complete
 }
 
 fn finding(
     job: &Job,
     race: &Arc<Race>,
     settings: &Settings,
-    found: Found,
+    found: &Found,
     unexpected: bool,
     keep: bool,
 ) -> Finding {
-    let known = |what: &str| {
-        let named = settings.known.iter().any(|known| known == what);
-        named || race.known.contains(&what)
-    };
+    let known = |what: &str| settings.known.iter().any(|known| known == what);
     let mut violations = found.violations.iter();
     let first = violations.find(|violation| !known(violation.what));
     let mut finding = Finding {
         bound: found.bound,
         first: first.map(|violation| (violation.invariant.name(), violation.what)),
+        defects: match job.policy {
+            PolicyKind::AsPosted => explain(race, found).unwrap_or_default(),
+            PolicyKind::Hardened => Vec::new(),
+        },
         unexpected,
         ..Finding::default()
     };
@@ -275,7 +280,7 @@ fn finding(
         ));
     }
     finding.violations = names.zip(messages).collect();
-    finding.schedule = found.schedule;
+    finding.schedule.clone_from(&found.schedule);
     if keep {
         tell(job, race, &mut finding);
     }

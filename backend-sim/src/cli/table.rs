@@ -1,7 +1,7 @@
 //! Rows as a table, then what was found.
 
 use crate::cli::args::policy_name;
-use crate::cli::defects::Defect;
+use crate::cli::defects::{Shown, Way};
 use crate::cli::interleaving;
 use crate::cli::plan::Job;
 use crate::cli::row::{End, Finding, Row};
@@ -120,15 +120,36 @@ pub(crate) fn finding(
 }
 
 /// One way in which generated races break, before its smallest example: how many of how many do.
-pub(crate) fn defect(out: &mut impl Write, defect: &Defect<'_>, of: usize) -> io::Result<()> {
-    let (invariant, what) = defect.what;
-    let what = what.trim_start_matches(&format!("{invariant}: "));
+pub(crate) fn way(out: &mut impl Write, way: &Way<'_>, of: usize) -> io::Result<()> {
     writeln!(
         out,
-        "{invariant}: {what}: in {} of {of} {}; the smallest:",
-        defect.entries.len(),
-        defect.group
+        "{}: in {} of {of} {}; the smallest:",
+        way.what.trim_end_matches('.'),
+        way.entries.len(),
+        way.group
     )
+}
+
+/// Which defects show in how many races.
+pub(crate) fn shown(out: &mut impl Write, shown: &[Shown<'_>]) -> io::Result<()> {
+    let names = shown.iter().map(|one| one.defect.name().len());
+    let width = names.max().unwrap_or(0).max("defect".len());
+    writeln!(
+        out,
+        "\nwhat as-posted breaks in races:\n{:width$}  {:>6}  {:>5}  the smallest",
+        "defect", "races", "bound"
+    )?;
+    for one in shown {
+        writeln!(
+            out,
+            "{:width$}  {:>6}  {:>5}  {}",
+            one.defect.name(),
+            one.races,
+            or_dash(one.smallest.finding.bound),
+            one.smallest.job.subject.name()
+        )?;
+    }
+    Ok(())
 }
 
 /// How it all came out under a policy. `begun` has what was begun, `all` is how many rows there should have been.
@@ -142,9 +163,10 @@ pub(crate) fn sum(
     let executions: u64 = begun.iter().map(|row| row.executions).sum();
     write!(
         out,
-        "{}: {all} explorations, {executions} executions; {} ok, {} broken as expected, {} failed, {} incomplete, {} not run",
+        "{}: {all} explorations, {executions} executions; {} ok, {} ok below their own bound, {} broken as expected, {} failed, {} incomplete, {} not run",
         policy_name(policy),
         count(End::Ok),
+        count(End::Part),
         count(End::Broken),
         count(End::Failed),
         count(End::Incomplete),

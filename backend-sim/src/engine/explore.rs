@@ -7,7 +7,7 @@ use crate::engine::driven::Driven;
 use crate::engine::execution::{play, set_up, wind_up, Conduct, Outcome, Repeated, Stage};
 use crate::engine::exhaustive::Search;
 use crate::engine::scheduled::Scheduled;
-use crate::engine::{Exploration, Found, Kind, Settings};
+use crate::engine::{Behind, Exploration, Found, Kind, Settings};
 use crate::event::EventSet;
 use crate::race::Race;
 use crate::scenario::player::Hands;
@@ -32,6 +32,29 @@ struct Collected {
     events: EventSet,
     states: BTreeSet<Vec<String>>,
     found: Option<Found>,
+    ways: Vec<Found>,
+}
+
+impl Collected {
+    /// Something broke.
+    fn broke(&mut self, found: Found, settings: &Settings) {
+        let Some(behind) = settings.behind else {
+            self.found = Some(found);
+            return;
+        };
+        let way = |found: &Found| (found.words(), found.events.both(behind.telling));
+        let this = way(&found);
+        if self.ways.iter().all(|known| way(known) != this) {
+            self.found.get_or_insert_with(|| found.clone());
+            self.ways.push(found);
+        }
+    }
+
+    /// Is there nothing more to be looked for at this bound?
+    fn enough(&self, settings: &Settings, bound: Option<u32>) -> bool {
+        let on = |behind: Behind| bound.is_some_and(|bound| bound <= behind.bound);
+        self.found.is_some() && !settings.behind.is_some_and(on)
+    }
 }
 
 /// One execution, from nothing to its outcome.
@@ -156,9 +179,12 @@ fn run(
 ) {
     let (stop, most) = (settings.stop.clone(), settings.executions);
     let (gate_collected, mut begun) = (collected.clone(), 0);
+    let gate_settings = settings.clone();
     let gate = move || {
         begun += 1;
-        begun <= most && !stop.load(Ordering::Relaxed) && lock(&gate_collected).found.is_none()
+        begun <= most
+            && !stop.load(Ordering::Relaxed)
+            && !lock(&gate_collected).enough(&gate_settings, bound)
     };
     let (body, settings, collected) = (body.clone(), settings.clone(), collected.clone());
     shuttle::Runner::new(Driven::new(gate, outside), shuttle_config()).run(move || {
@@ -172,14 +198,16 @@ fn run(
             collected.operations = collected.operations.max(tally.operations);
             collected.all_operations += tally.operations as u64;
             if settings.news(&outcome.violations) {
-                collected.found = Some(Found {
+                let found = Found {
                     broken: outcome.broken,
                     violations: outcome.violations,
                     schedule: tally.schedule.clone(),
                     bound,
                     execution: collected.executions,
                     endless: tally.endless,
-                });
+                    events: outcome.events,
+                };
+                collected.broke(found, &settings);
             }
         });
         if settings.states {
@@ -204,6 +232,9 @@ fn exhaustive(body: &Body, settings: &Settings) -> Exploration {
     let mut complete = settings.from <= settings.bound;
     let mut reached = settings.from;
     for bound in settings.from..=settings.bound {
+        if lock(&collected).enough(settings, Some(bound)) {
+            break;
+        }
         reached = bound;
         board(|board| board.chooser = Chooser::Search(Search::new(bound)));
         run(body, settings, Some(bound), None, &collected);
@@ -211,7 +242,7 @@ fn exhaustive(body: &Body, settings: &Settings) -> Exploration {
             Chooser::Search(search) => search.exhausted(),
             _ => false,
         });
-        if lock(&collected).found.is_some() {
+        if lock(&collected).enough(settings, Some(bound)) {
             break;
         }
         complete = exhausted;
@@ -262,6 +293,7 @@ fn finished(
         events: collected.events,
         states: collected.states,
         found: collected.found,
+        ways: collected.ways,
     }
 }
 

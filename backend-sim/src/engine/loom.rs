@@ -211,6 +211,7 @@ fn execute<const FENCES: bool>(
             bound: Some(settings.bound),
             execution: collected.executions,
             endless: false,
+            events: outcome.events,
         });
     }
 }
@@ -260,5 +261,6 @@ pub(crate) fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings)
         events: collected.events,
         states: collected.states,
         found: collected.found,
+        ways: Vec::new(),
     }
 }

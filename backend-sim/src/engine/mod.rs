@@ -14,7 +14,8 @@
 //!
 //! [`fed`] runs a race once, by a schedule that a fuzzer has written.
 //!
-//! A violation ends the exploration of its race. What is not a race on the machine but a few words and locks is a
+//! A violation ends the exploration of its race under `Hardened`; under `AsPosted` an exhaustive exploration goes on, and keeps
+//! an execution of each way to break. What is not a race on the machine but a few words and locks is a
 //! [`model`]: by those the engines themselves are tested, and their speed is compared.
 
 pub mod board;
@@ -32,7 +33,7 @@ pub mod scheduled;
 
 use crate::bug::Bug;
 use crate::event::EventSet;
-use crate::race::{Effort, Race};
+use crate::race::{defect, Effort, Race};
 use crate::violation::{Invariant, Violation};
 use migrate_pin_core::PolicyKind;
 use std::collections::BTreeSet;
@@ -65,6 +66,16 @@ impl Kind {
     }
 }
 
+/// What is asked of an exhaustive exploration that goes on behind what breaks, and keeps one execution of each way to break
+/// ([`Exploration::ways`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Ways differ by what their violations say, and by which of these events have happened.
+    pub telling: EventSet,
+    /// Up to this bound. It does not begin a larger one if something broke.
+    pub bound: u32,
+}
+
 /// What is asked of an engine.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -88,6 +99,8 @@ pub struct Settings {
     /// What is known to break ([`Violation::what`]): an execution in which nothing else does is no violation. What one defect
     /// brings about would hide all that come after it otherwise.
     pub known: Vec<String>,
+    /// Go on behind what breaks. None ends at the first.
+    pub behind: Option<Behind>,
     /// Set when nobody wants to know any more: ends before the next execution.
     pub stop: Arc<AtomicBool>,
 }
@@ -109,6 +122,7 @@ impl Settings {
             fences: true,
             bugs: &[],
             known: Vec::new(),
+            behind: None,
             stop: Arc::default(),
         }
     }
@@ -117,14 +131,6 @@ impl Settings {
     pub(crate) fn news(&self, violations: &[Violation]) -> bool {
         let known = |violation: &Violation| self.known.iter().any(|what| what == violation.what);
         violations.iter().any(|violation| !known(violation))
-    }
-
-    /// The same, with what `race` knows as well.
-    fn knowing(&self, race: &Race) -> Self {
-        let mut settings = self.clone();
-        let known = race.known.iter().map(|what| (*what).to_owned());
-        settings.known.extend(known);
-        settings
     }
 
     /// What `race` asks for itself.
@@ -163,8 +169,19 @@ pub struct Exploration {
     pub events: EventSet,
     /// Final states, if they were asked for.
     pub states: BTreeSet<Vec<String>>,
-    /// What broke, if anything.
+    /// What broke first, if anything.
     pub found: Option<Found>,
+    /// Every way in which something broke, each by the first execution that showed it, so at the smallest bound; `found` is
+    /// the first of them. Empty unless they were asked for.
+    pub ways: Vec<Found>,
+}
+
+impl Exploration {
+    /// The executions in which something broke, as far as they were kept.
+    pub fn broke(&self) -> impl Iterator<Item = &Found> {
+        let first = self.found.iter().filter(|_| self.ways.is_empty());
+        self.ways.iter().chain(first)
+    }
 }
 
 /// A violation, and how to get there.
@@ -182,17 +199,52 @@ pub struct Found {
     pub execution: u64,
     /// The execution did not end by itself.
     pub endless: bool,
+    /// What happened in it.
+    pub events: EventSet,
 }
 
-/// Explore `race` under `policy`.
+impl Found {
+    /// What the violations say, each once, in the order of the alphabet.
+    #[must_use]
+    pub fn words(&self) -> Vec<&'static str> {
+        let mut words: Vec<_> = self.violations.iter().map(|one| one.what).collect();
+        words.sort_unstable();
+        words.dedup();
+        words
+    }
+}
+
+/// Explore `race` under `policy`. Under `AsPosted` an exhaustive exploration goes on behind what breaks, so that one
+/// [`Defect`](defect::Defect) does not hide another.
 ///
 /// # Panics
 /// If the race's machine can't be set up: the race is wrong. Or if core or the machine panics: that is a bug.
 #[must_use]
 pub fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exploration {
-    let settings = &settings.knowing(race);
+    let exhaustive = policy == PolicyKind::AsPosted && settings.kind == Kind::Exhaustive;
+    let settings = &Settings {
+        behind: settings.behind.or_else(|| exhaustive.then(|| behind(race))),
+        ..settings.clone()
+    };
     match settings.kind {
         Kind::Loom => loom::explore(race, policy, settings),
         _ => explore::by_shuttle(&explore::of_race(race, policy, settings), settings),
+    }
+}
+
+/// How far an exploration of `race` goes on behind what breaks: within its own bound, but with three actors and more no further
+/// than one preemption, since what is broken retries for ever in many executions.
+fn behind(race: &Race) -> Behind {
+    let own = match race.effort {
+        Effort::Bound(bound) => bound,
+        Effort::Samples(_) => 0,
+    };
+    Behind {
+        telling: defect::TELLING,
+        bound: if race.programs.len() > 2 {
+            own.min(1)
+        } else {
+            own
+        },
     }
 }

@@ -10,6 +10,7 @@
 //! - [`Race::of`] makes one of a sequential scenario with more than one actor.
 
 pub mod catalogue;
+pub mod defect;
 pub mod generated;
 pub mod verdict;
 
@@ -19,6 +20,7 @@ use crate::event::Event;
 use crate::paths::populate::Populate;
 use crate::scenario::{By, Scenario, Step};
 use crate::violation::Invariant;
+use defect::Defect;
 use std::borrow::Cow;
 
 /// What one actor does, in this order.
@@ -41,16 +43,16 @@ impl Program {
     }
 }
 
-/// What must come of a race under `AsPosted`.
+/// What must come of a race under `AsPosted`. Whatever breaks has to be a [`Defect`] that somebody has described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Posted {
-    /// Nothing breaks.
+    /// Nothing breaks within its own bound.
     Holds,
-    /// Something may break or not: nobody has said (generated races, what is left to samples, sequential scenarios in other
+    /// Nobody has said what breaks (generated races, what is left to samples, sequential scenarios in other
     /// orders).
     Open,
-    /// What breaks at the smallest bound is this invariant.
-    Breaks(Invariant),
+    /// Within its own bound these show, and no others.
+    Shows(&'static [Defect]),
 }
 
 /// How a race is explored if nobody asks for something else.
@@ -80,7 +82,9 @@ pub struct Race {
     /// Who does what at once: each actor has one program at most.
     pub programs: Cow<'static, [Program]>,
     /// What some execution under `Hardened` must reach (under `AsPosted` if it is not run under `Hardened`).
-    pub events: &'static [Event],
+    pub events: Cow<'static, [Event]>,
+    /// The same of those that take a preemption: none is reached at bound 0.
+    pub interleaved: Cow<'static, [Event]>,
     /// What is broken in the machine when the race begins.
     pub bugs: &'static [Bug],
     /// What must break under `Hardened`, for a machine that is broken; none if nothing may.
@@ -90,9 +94,6 @@ pub struct Race {
     pub hardened: bool,
     /// What must come of it under `AsPosted`; none if it is not run.
     pub posted: Option<Posted>,
-    /// What is known to break under `AsPosted` besides ([`Violation::what`](crate::Violation::what)): another race shows it,
-    /// and it would hide what this one is about.
-    pub known: &'static [&'static str],
     /// How it is explored by default.
     pub effort: Effort,
     /// By loom as well, at this bound: is there something in it that hangs on memory orderings?
@@ -109,12 +110,12 @@ impl Race {
         populate: Cow::Borrowed(&[]),
         given: Cow::Borrowed(&[]),
         programs: Cow::Borrowed(&[]),
-        events: &[],
+        events: Cow::Borrowed(&[]),
+        interleaved: Cow::Borrowed(&[]),
         bugs: &[],
         breaks: None,
         hardened: true,
         posted: Some(Posted::Open),
-        known: &[],
         effort: Effort::Bound(2),
         loom: None,
     };

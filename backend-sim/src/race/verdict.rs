@@ -2,8 +2,10 @@
 
 use crate::engine::{Exploration, Kind, Settings};
 use crate::event::Event;
+use crate::race::defect::{explain, Defect};
 use crate::race::{Effort, Posted, Race};
 use crate::violation::Invariant;
+use core::cmp::Ordering;
 use core::fmt;
 use migrate_pin_core::PolicyKind;
 
@@ -12,14 +14,23 @@ use migrate_pin_core::PolicyKind;
 pub enum Verdict {
     /// Nothing broke, everything was reached.
     Ok,
+    /// Nothing broke up to this bound; the race's own is the second, at which alone it is judged what must be reached and what
+    /// must break.
+    Part(u32, u32),
     /// This broke, as it should.
     Breaks(Invariant),
+    /// `AsPosted` showed these defects, and it may.
+    Shows(Vec<Defect>),
     /// Nothing broke, but the engine did not come to the end of what it was asked for.
     Incomplete,
     /// Something broke, and may not.
     Broken,
     /// Something else should have broken, or something should have and did not.
     NotAsExpected(Option<Invariant>),
+    /// `AsPosted` should have shown the first of these, and showed the second.
+    Differs(Vec<Defect>, Vec<Defect>),
+    /// `AsPosted` broke like this, and no [`Defect`] accounts for it.
+    Unknown(Invariant, &'static str),
     /// It never reached these.
     NotReached(Vec<Event>),
 }
@@ -30,8 +41,23 @@ impl Verdict {
     pub const fn failed(&self) -> bool {
         matches!(
             self,
-            Self::Broken | Self::NotAsExpected(_) | Self::NotReached(_)
+            Self::Broken
+                | Self::NotAsExpected(_)
+                | Self::Differs(..)
+                | Self::Unknown(..)
+                | Self::NotReached(_)
         )
+    }
+}
+
+/// The names of `defects`.
+fn names(defects: &[Defect]) -> String {
+    match defects {
+        [] => "nothing".to_owned(),
+        some => {
+            let names: Vec<_> = some.iter().map(|defect| defect.name()).collect();
+            names.join(", ")
+        }
     }
 }
 
@@ -39,11 +65,22 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("ok"),
+            Self::Part(bound, own) => write!(f, "ok up to bound {bound} of {own}"),
             Self::Breaks(invariant) => write!(f, "breaks {invariant}"),
+            Self::Shows(defects) => write!(f, "shows {}", names(defects)),
             Self::Incomplete => f.write_str("incomplete"),
             Self::Broken => f.write_str("BROKEN"),
             Self::NotAsExpected(Some(invariant)) => write!(f, "FAILED: should break {invariant}"),
             Self::NotAsExpected(None) => f.write_str("FAILED: something else broke"),
+            Self::Differs(expected, shown) => write!(
+                f,
+                "FAILED: should show {}, shows {}",
+                names(expected),
+                names(shown)
+            ),
+            Self::Unknown(invariant, what) => {
+                write!(f, "FAILED: unknown defect: {invariant}: {what}")
+            }
             Self::NotReached(events) => {
                 f.write_str("FAILED: never reached")?;
                 events
@@ -64,58 +101,121 @@ impl Race {
         }
     }
 
-    /// What must break under `policy`; none if nothing may or if nobody has said.
-    #[must_use]
-    pub const fn should_break(&self, policy: PolicyKind) -> Option<Invariant> {
-        match (policy, self.posted) {
-            (PolicyKind::Hardened, _) => self.breaks,
-            (PolicyKind::AsPosted, Some(Posted::Breaks(invariant))) => Some(invariant),
-            (PolicyKind::AsPosted, _) => None,
-        }
-    }
-
     /// What an exploration under `policy` means. Events, and what should break, are missed only by an engine that was
     /// asked for as much as the race asks for itself.
     #[must_use]
     pub fn judge(&self, policy: PolicyKind, settings: &Settings, came: &Exploration) -> Verdict {
-        let open = policy == PolicyKind::AsPosted && self.posted == Some(Posted::Open);
-        let expected = self.should_break(policy);
-        if let Some(found) = &came.found {
-            return match (expected, found.broken.first()) {
-                (Some(invariant), _) if found.broken.contains(&invariant) => {
-                    Verdict::Breaks(invariant)
-                }
-                (Some(invariant), _) => Verdict::NotAsExpected(Some(invariant)),
-                (None, Some(first)) if open => Verdict::Breaks(*first),
-                (None, _) => Verdict::Broken,
-            };
+        let own = self.own(settings, came);
+        let broke = match policy {
+            PolicyKind::Hardened => self.hardened(came),
+            PolicyKind::AsPosted => self.as_posted(settings, came),
+        };
+        if let Some(verdict) = broke {
+            return verdict;
         }
         if came.kind == Kind::Exhaustive && !came.complete {
             return Verdict::Incomplete;
         }
-        let own = match self.effort {
-            Effort::Bound(bound) => came.kind == Kind::Exhaustive && settings.bound >= bound,
-            Effort::Samples(samples) => {
-                came.kind == Kind::Random && came.executions >= u64::from(samples)
-            }
-        };
-        if !own {
-            return Verdict::Ok;
+        match own {
+            Own::Less(bound, own) => return Verdict::Part(bound, own),
+            Own::Other => return Verdict::Ok,
+            Own::Same | Own::More => {}
         }
-        if let Some(invariant) = expected {
+        if let (PolicyKind::Hardened, Some(invariant)) = (policy, self.breaks) {
             return Verdict::NotAsExpected(Some(invariant));
         }
         let judged = policy == PolicyKind::Hardened || !self.hardened;
-        let missing: Vec<_> = self
-            .events
-            .iter()
-            .copied()
-            .filter(|event| judged && !came.events.contains(*event))
-            .collect();
-        if missing.is_empty() {
+        let missing = self.missing(came);
+        if !judged || missing.is_empty() {
             Verdict::Ok
         } else {
             Verdict::NotReached(missing)
         }
     }
+
+    /// What it names and `came` did not reach.
+    fn missing(&self, came: &Exploration) -> Vec<Event> {
+        let named = self.events.iter().chain(self.interleaved.iter()).copied();
+        named
+            .filter(|event| !came.events.contains(*event))
+            .collect()
+    }
+
+    /// How much was asked for.
+    fn own(&self, settings: &Settings, came: &Exploration) -> Own {
+        match (self.effort, came.kind) {
+            (Effort::Bound(own), Kind::Exhaustive) => match settings.bound.cmp(&own) {
+                Ordering::Less => Own::Less(settings.bound, own),
+                Ordering::Equal => Own::Same,
+                Ordering::Greater => Own::More,
+            },
+            (Effort::Samples(samples), Kind::Random) if came.executions >= samples.into() => {
+                Own::Same
+            }
+            _ => Own::Other,
+        }
+    }
+
+    /// What broke under `Hardened`; none if nothing did.
+    fn hardened(&self, came: &Exploration) -> Option<Verdict> {
+        let found = came.found.as_ref()?;
+        Some(match self.breaks {
+            Some(invariant) if found.broken.contains(&invariant) => Verdict::Breaks(invariant),
+            Some(invariant) => Verdict::NotAsExpected(Some(invariant)),
+            None => Verdict::Broken,
+        })
+    }
+
+    /// What `AsPosted` showed; none if it showed nothing, and may.
+    fn as_posted(&self, settings: &Settings, came: &Exploration) -> Option<Verdict> {
+        let mut shown = Vec::new();
+        for found in came.broke() {
+            match explain(self, found) {
+                Ok(defects) => shown.extend(defects),
+                Err(violation) => {
+                    return Some(Verdict::Unknown(violation.invariant, violation.what))
+                }
+            }
+        }
+        shown.sort_unstable();
+        shown.dedup();
+        let expected: Option<&[Defect]> = match self.posted {
+            // What is known to break is not to be found, and a broken machine may break otherwise.
+            _ if !settings.known.is_empty() || !settings.bugs.is_empty() => None,
+            Some(Posted::Open) | None => None,
+            Some(Posted::Holds) => Some(&[]),
+            Some(Posted::Shows(defects)) => Some(defects),
+        };
+        let all = |these: &[Defect], those: &[Defect]| these.iter().all(|one| those.contains(one));
+        // Beyond its own bound a race may show more, and below less.
+        let differs = expected.is_some_and(|expected| match self.own(settings, came) {
+            Own::Same if came.kind == Kind::Exhaustive => {
+                came.complete && !(all(expected, &shown) && all(&shown, expected))
+            }
+            Own::More => came.complete && !all(expected, &shown),
+            Own::Less(..) => !all(&shown, expected),
+            Own::Same | Own::Other => false,
+        });
+        match (differs, shown.is_empty()) {
+            (true, _) => {
+                let mut expected = expected.unwrap_or_default().to_vec();
+                expected.sort_unstable();
+                Some(Verdict::Differs(expected, shown))
+            }
+            (false, true) => None,
+            (false, false) => Some(Verdict::Shows(shown)),
+        }
+    }
+}
+
+/// How much was asked for, by what a race asks for itself.
+enum Own {
+    /// This bound, less than its own.
+    Less(u32, u32),
+    /// As much.
+    Same,
+    /// A larger bound.
+    More,
+    /// By another engine: no less and no more.
+    Other,
 }

@@ -35,16 +35,12 @@ pub(super) fn races() -> Vec<Race> {
             "acquire-read",
             "a CPU reads the page that a driver acquires",
             &[&[acquire(1, 1)], &[Step::Read(1)]],
-            &[Event::MigrationWait, Event::FaultedBack, Event::FaultRetried],
+            &[
+                Event::MigrationWait,
+                Event::FaultedBack,
+                Event::FaultRetried,
+            ],
         ),
-        race(
-            "acquire-write-on-6-12",
-            "a CPU writes the page that a driver acquires",
-            &[&[acquire(1, 1)], &[Step::Write(1, 8)]],
-            &[Event::MigrationWait, Event::FaultedBack],
-        )
-        .on(MODERN)
-        .and_loom(1),
         race(
             "acquire-atomics",
             "device and CPU add to one word: no addition is lost",
@@ -52,7 +48,11 @@ pub(super) fn races() -> Vec<Race> {
                 &[acquire(1, 1), Step::DeviceAdd(1, 1)],
                 &[Step::Add(1, 1), Step::Add(1, 1)],
             ],
-            &[Event::DeviceAccess, Event::DeviceRevokedDirty, Event::FaultedBack],
+            &[
+                Event::DeviceAccess,
+                Event::DeviceRevokedDirty,
+                Event::FaultedBack,
+            ],
         ),
         race(
             "pages-write",
@@ -72,7 +72,10 @@ pub(super) fn races() -> Vec<Race> {
         race(
             "device-add-write",
             "the device adds to a pinned page that a CPU writes",
-            &[&[Step::DeviceAdd(1, 1), Step::DeviceAdd(1, 1)], &[Step::Write(1, 20)]],
+            &[
+                &[Step::DeviceAdd(1, 1), Step::DeviceAdd(1, 1)],
+                &[Step::Write(1, 20)],
+            ],
             &[Event::DeviceAccess, Event::DeviceFault, Event::FaultedBack],
         )
         .given(ACQUIRED)
@@ -81,23 +84,23 @@ pub(super) fn races() -> Vec<Race> {
             "fault-fault",
             "two CPUs write one pinned page",
             &[&[Step::Write(1, 20)], &[Step::Write(1, 30)]],
-            &[Event::FaultedBack, Event::FaultRetried, Event::MigrationWait],
+            &[
+                Event::FaultedBack,
+                Event::FaultRetried,
+                Event::MigrationWait,
+            ],
         )
         .given(ACQUIRED)
         .and_loom(1),
         race(
-            "fault-fault-on-6-12",
-            "two CPUs write one pinned page: each holds a reference on the device page that the other meets",
-            &[&[Step::Write(1, 20)], &[Step::Write(1, 30)]],
-            &[Event::FaultedBack, Event::FaultRetried, Event::MigrationWait],
-        )
-        .given(ACQUIRED)
-        .on(MODERN),
-        race(
             "fault-release",
             "a CPU reads a pinned page that its driver gives back",
             &[&[REVOKE], &[Step::Read(1)]],
-            &[Event::FaultedBack, Event::MigrationWait, Event::DeviceRevokedDirty],
+            &[
+                Event::FaultedBack,
+                Event::MigrationWait,
+                Event::DeviceRevokedDirty,
+            ],
         )
         .given(ACQUIRED),
         race(
@@ -133,14 +136,6 @@ pub(super) fn races() -> Vec<Race> {
             &[Event::MigratedToSystem, Event::FaultRetried],
         )
         .given(ON_DEVICE),
-        race(
-            "device-page-fault-fault-on-6-12",
-            "two CPUs read a page that is on a device",
-            &[&[Step::Read(1)], &[Step::Read(1)]],
-            &[Event::MigratedToSystem, Event::FaultRetried],
-        )
-        .given(ON_DEVICE)
-        .on(MODERN),
         race(
             "hole-acquire-write",
             "a CPU is the first to touch a page that a driver acquires",

@@ -119,14 +119,14 @@ fn large(name: &'static str, shape: ShapeKind) -> Race {
         config: Config { shape, ..CONFIG },
         populate: Cow::Owned(populate()),
         programs: PROGRAMS.iter().enumerate().map(program).collect(),
-        events: &[
+        events: Cow::Borrowed(&[
             Event::TrylockBusy,
             Event::MigrationWait,
             Event::FaultedBack,
             Event::Pinned,
             Event::DeviceRevoked,
             Event::NotifierRetry,
-        ],
+        ]),
         effort: Effort::Samples(400),
         ..Race::BASE
     }

@@ -95,7 +95,7 @@ pub(super) const RACES: &[Race] = &[
         OWN {
             given: Cow::Borrowed(&[By(0, gup(false))]),
             programs: programs!(0: [Step::GupPut], 1: [gup(false), Step::GupPut]),
-            events: &[Event::GupFast],
+            events: Cow::Borrowed(&[Event::GupFast]),
         }
     ),
     seeded!(
@@ -103,7 +103,7 @@ pub(super) const RACES: &[Race] = &[
         "parent and child unmap a page at once, and one of them is not counted out",
         SHARED {
             programs: programs!(0: [munmap(1)], 2: [munmap(1)]),
-            events: &[Event::PageFreed],
+            events: Cow::Borrowed(&[Event::PageFreed]),
         }
     ),
     seeded!(
@@ -112,7 +112,7 @@ pub(super) const RACES: &[Race] = &[
         OWN {
             populate: Cow::Borrowed(&[]),
             programs: programs!(0: [Step::Write(1, 7)], 1: [Step::Write(2, 8)]),
-            events: &[Event::Fault],
+            events: Cow::Borrowed(&[Event::Fault]),
         }
     ),
     seeded!(
@@ -120,7 +120,7 @@ pub(super) const RACES: &[Race] = &[
         "a CPU loads an entry again that was flushed and not cleared yet",
         OWN {
             programs: programs!(0: [Step::Compact(1)], 1: [Step::Write(1, 8)]),
-            events: &[Event::Compacted, Event::MigrationWait],
+            events: Cow::Borrowed(&[Event::Compacted, Event::MigrationWait]),
         }
     ),
     seeded!(
@@ -128,7 +128,7 @@ pub(super) const RACES: &[Race] = &[
         "GUP-fast has a page that was unmapped and given to somebody else since it looked",
         OWN {
             programs: programs!(0: [gup(false), Step::GupPut], 1: [munmap(1), Step::Write(2, 9)]),
-            events: &[Event::GupFast, Event::GupFastBackedOut, Event::PageFreed],
+            events: Cow::Borrowed(&[Event::GupFast, Event::GupFastBackedOut, Event::PageFreed]),
         }
     ),
     seeded!(
@@ -136,7 +136,7 @@ pub(super) const RACES: &[Race] = &[
         "driver and reclaim both take a page off the LRU",
         OWN {
             programs: programs!(0: [acquire(1, WRITE)], 1: [Step::Reclaim(1)]),
-            events: &[Event::Pinned, Event::IsolateFailed],
+            events: Cow::Borrowed(&[Event::Pinned, Event::IsolateFailed]),
         }
     ),
     seeded!(
@@ -144,7 +144,7 @@ pub(super) const RACES: &[Race] = &[
         "two lock a page that was free when they looked",
         OWN {
             programs: programs!(0: [acquire(1, WRITE)], 1: [Step::LockPage(1), Step::UnlockPage]),
-            events: &[Event::Pinned, Event::TrylockBusy],
+            events: Cow::Borrowed(&[Event::Pinned, Event::TrylockBusy]),
             effort: Effort::Bound(2),
         }
     ),
@@ -155,7 +155,7 @@ pub(super) const RACES: &[Race] = &[
         OWN {
             given: Cow::Borrowed(&[By(0, acquire(1, WRITE))]),
             programs: programs!(0: [Step::Revoke { at: 1, pages: 1 }], 1: [gup(true), Step::GupPut]),
-            events: &[Event::Unpinned, Event::GupPinned],
+            events: Cow::Borrowed(&[Event::Unpinned, Event::GupPinned]),
             effort: Effort::Bound(2),
         }
     ),
@@ -165,7 +165,7 @@ pub(super) const RACES: &[Race] = &[
         OWN {
             populate: Cow::Borrowed(&[(A, 1, Populate::Written(7)), (A, 2, Populate::Written(8))]),
             programs: programs!(0: [acquire(1, WRITE)], 1: [acquire(2, WRITE)]),
-            events: &[Event::Pinned, Event::Acquired],
+            events: Cow::Borrowed(&[Event::Pinned, Event::Acquired]),
         }
     ),
     seeded!(
@@ -173,7 +173,7 @@ pub(super) const RACES: &[Race] = &[
         "the device gets a page that the child still has mapped",
         SHARED {
             programs: programs!(0: [acquire(1, Access::Read)], 2: [munmap(1)]),
-            events: &[Event::Pinned, Event::Acquired],
+            events: Cow::Borrowed(&[Event::Pinned, Event::Acquired]),
         }
     ),
     seeded!(
@@ -183,7 +183,7 @@ pub(super) const RACES: &[Race] = &[
             config: FAMILY,
             given: Cow::Borrowed(&[By(1, Step::Write(1, 8))]),
             programs: programs!(0: [Step::Fork(B)], 1: [Step::Write(1, 9)]),
-            events: &[Event::CowCopy],
+            events: Cow::Borrowed(&[Event::CowCopy]),
         }
     ),
     seeded!(
@@ -191,7 +191,7 @@ pub(super) const RACES: &[Race] = &[
         "an acquire maps a page behind the callback that was to take it away",
         OWN {
             programs: programs!(0: [acquire(1, WRITE)], 1: [Step::DontNeed { at: 1, pages: 1 }]),
-            events: &[Event::Notified, Event::Acquired],
+            events: Cow::Borrowed(&[Event::Notified, Event::Acquired]),
         }
     ),
     seeded!(
@@ -200,11 +200,11 @@ pub(super) const RACES: &[Race] = &[
         OWN {
             populate: Cow::Borrowed(&[(A, 1, Populate::LazyFree(7))]),
             programs: programs!(0: [Step::Reclaim(1)], 1: [Step::Write(1, 8)]),
-            events: &[
+            events: Cow::Borrowed(&[
                 Event::HardwareDirty,
                 Event::Reclaimed,
                 Event::ReclaimRefused
-            ],
+            ]),
         }
     ),
     // The fork is interrupted when the child's area is linked, compaction when it has been to the child's.
@@ -214,7 +214,7 @@ pub(super) const RACES: &[Race] = &[
         OWN {
             config: FAMILY,
             programs: programs!(0: [Step::Fork(B)], 1: [Step::Compact(1)]),
-            events: &[Event::ForkMigration, Event::Compacted],
+            events: Cow::Borrowed(&[Event::ForkMigration, Event::Compacted]),
             effort: Effort::Bound(2),
         }
     ),
@@ -231,7 +231,7 @@ pub(super) const RACES: &[Race] = &[
                 0: [setup(1, 1, Purpose::Pin(WRITE)), Step::Abandon],
                 1: [setup(2, 2, Purpose::ToDevice), Step::Abandon],
             ),
-            events: &[Event::Pinned, Event::Restore],
+            events: Cow::Borrowed(&[Event::Pinned, Event::Restore]),
         }
     ),
     seeded!(
@@ -242,7 +242,7 @@ pub(super) const RACES: &[Race] = &[
                 0: [setup(1, 1, Purpose::Pin(WRITE)), Step::Abandon],
                 1: [setup(2, 1, Purpose::ToDevice), Step::Abandon],
             ),
-            events: &[Event::Pinned, Event::Restore],
+            events: Cow::Borrowed(&[Event::Pinned, Event::Restore]),
         }
     ),
     seeded!(
@@ -251,7 +251,7 @@ pub(super) const RACES: &[Race] = &[
         OWN {
             populate: Cow::Borrowed(&[]),
             programs: programs!(0: [Step::Write(1, 7)], 1: [Step::Write(2, 8)]),
-            events: &[Event::Fault],
+            events: Cow::Borrowed(&[Event::Fault]),
         }
     ),
     seeded!(
@@ -259,7 +259,7 @@ pub(super) const RACES: &[Race] = &[
         "a CPU waits for the page with the lock that finalize needs to restore it",
         OWN {
             programs: programs!(0: [acquire(1, WRITE)], 1: [Step::Read(1)]),
-            events: &[Event::MigrationWait, Event::FaultedBack],
+            events: Cow::Borrowed(&[Event::MigrationWait, Event::FaultedBack]),
         }
     ),
 ];

@@ -75,6 +75,16 @@ pub(super) const SPLIT: [Step; 2] = [
     Step::Abandon,
 ];
 
+/// A driver sets out to pin page 1, and gives up.
+pub(super) const GIVE_UP: [Step; 2] = [
+    Step::Setup {
+        at: 1,
+        pages: 1,
+        purpose: Purpose::Pin(Access::Write),
+    },
+    Step::Abandon,
+];
+
 /// Actors 0, 1, ... do these at once.
 pub(super) fn race(
     name: &'static str,
@@ -93,7 +103,7 @@ pub(super) fn race(
         populate: Cow::Borrowed(WRITTEN),
         given: Cow::Borrowed(&[WARM]),
         programs: programs.iter().enumerate().map(program).collect(),
-        events,
+        events: Cow::Borrowed(events),
         ..Race::BASE
     }
 }

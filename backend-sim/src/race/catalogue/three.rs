@@ -32,8 +32,8 @@ pub(super) fn races() -> Vec<Race> {
         .on(FAMILY),
         race(
             "two-drivers-write",
-            "two drivers acquire the page that a CPU writes",
-            &[&[acquire(1, 1)], &[acquire(1, 1)], &[Step::Write(1, 8)]],
+            "one driver acquires the page that a CPU writes, another sets out to and gives up",
+            &[&[acquire(1, 1)], &GIVE_UP, &[Step::Write(1, 8)]],
             &[Event::TrylockBusy, Event::FaultedBack],
         )
         .on(TWO_DEVICES),

@@ -311,8 +311,12 @@ impl Model {
             Step::DeviceAdd(at, word) => {
                 self.access(mm, at.into(), device(DeviceOp::Add(word)), answer)
             }
-            Step::Gup { at, .. } if answer == Answer::Done => {
+            Step::Gup { at, write, .. } if answer == Answer::Done => {
                 let page = usize::from(at);
+                if write {
+                    // A page of its own was made for it.
+                    self.set(mm, page, self.words(mm, page));
+                }
                 let file = match self.cell(mm, page).area {
                     Area::Shared(index) => Some(index),
                     _ => None,
@@ -349,9 +353,10 @@ impl Model {
             (None, false) => self.set(reference.mm, reference.page, Words::one(word)),
             (None, true) => {
                 for mm in [PARENT, CHILD] {
-                    if !matches!(self.cell(mm, reference.page).area, Area::Shared(_)) {
-                        let words = self.words(mm, reference.page).or(word);
-                        self.set(mm, reference.page, words);
+                    // The page is nobody's who has none of his own there: one that still reads the file's goes on with that.
+                    let cell = self.cell(mm, reference.page);
+                    if let (Area::Private(_) | Area::Anonymous, Some(own)) = (cell.area, cell.own) {
+                        self.set(mm, reference.page, own.or(word));
                     }
                 }
             }

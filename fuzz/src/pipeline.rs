@@ -185,7 +185,9 @@ pub fn run<S: Synchronisation>(
     }
     if choices.chance(10) {
         run.model.failing = true;
-        machine.fault_plan().arm([1 + choices.below(20) as u32, 0, 0]);
+        machine
+            .fault_plan()
+            .arm([1 + choices.below(20) as u32, 0, 0]);
     }
     let (mut value, mut programs) = (1000, 0);
     while choices.more() && !run.broken() {

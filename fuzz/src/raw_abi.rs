@@ -16,7 +16,6 @@ use crate::sync::Quiet;
 use crate::words::{finish, forget_what_has_not_moved};
 use crate::{Mode, Verdict};
 use migrate_pin_core::border::check_carried;
-use migrate_pin_core::migration::Stage;
 use migrate_pin_core::ops::Range;
 use migrate_pin_core::policy::{Policy, PolicyKind, Shape, ShapeKind};
 use migrate_pin_core::range::{setup_range, DeviceMigration, DeviceRequest};
@@ -126,7 +125,7 @@ fn carried<P: Policy, Sh: Shape, S: Synchronisation>(
         dst[index] = given.give(dev, purpose, src[index], give, DstPfn::NONE);
     }
     while choices.chance(60) {
-        tamper::<P, Sh, Unmapped, S>(cpu, &mut raw, &mut src, &mut dst, choices)?;
+        tamper::<P, Sh, S>(cpu, &mut raw, &mut src, &mut dst, choices)?;
     }
     let migration = Migration::<_, P, Sh, Unmapped>::from_raw(cpu, &mut raw, &mut src, &mut dst)
         .map_err(|error| format!("REFUSED: what setup left was refused: {error}"))?;
@@ -147,7 +146,7 @@ fn carried<P: Policy, Sh: Shape, S: Synchronisation>(
     };
     given.taken(dev, &dst);
     while choices.chance(60) {
-        tamper::<P, Sh, Moved, S>(cpu, &mut raw, &mut src, &mut dst, choices)?;
+        tamper::<P, Sh, S>(cpu, &mut raw, &mut src, &mut dst, choices)?;
     }
     let migration = Migration::<_, P, Sh, Moved>::from_raw(cpu, &mut raw, &mut src, &mut dst)
         .map_err(|error| format!("REFUSED: what pages left was refused: {error}"))?;
@@ -177,7 +176,7 @@ fn twice<P: Policy, Sh: Shape, S: Synchronisation>(
 }
 
 /// Change something, see that it is refused, and change it back.
-fn tamper<P: Policy, Sh: Shape, St: Stage, S: Synchronisation>(
+fn tamper<P: Policy, Sh: Shape, S: Synchronisation>(
     cpu: Cpu<'_, S>,
     raw: &mut RawMigration<Vma>,
     src: &mut [SrcPfn],

@@ -228,7 +228,11 @@ impl World {
         for _ in 0..choices.below(PAGES) {
             let page = choices.below(PAGES) as u16;
             let free = world.populate.iter().all(|(_, at, what)| {
-                let pages = if matches!(what, Populate::Huge(_)) { TABLE_PAGES as u16 } else { 1 };
+                let pages = if matches!(what, Populate::Huge(_)) {
+                    TABLE_PAGES as u16
+                } else {
+                    1
+                };
                 !(*at..at + pages).contains(&page)
             });
             let kind = &KINDS[choices.below(KINDS.len())];

@@ -8,6 +8,7 @@ use crate::choices::Input;
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::sync::Stepwise;
+use crate::turns::Turns;
 use crate::{Mode, Verdict};
 use migrate_pin_core::PAGE_SIZE;
 use migrate_pin_sim::grammar::{
@@ -53,6 +54,7 @@ struct Run<'m, S: Synchronisation> {
     players: [Player<'m, S>; ACTORS],
     programs: [Option<(Drawn, usize)>; ACTORS],
     model: Model,
+    turns: Turns,
     story: Vec<(u8, Step)>,
     complaint: Option<String>,
     lines: Vec<String>,
@@ -60,11 +62,19 @@ struct Run<'m, S: Synchronisation> {
 }
 
 impl<S: Synchronisation> Run<'_, S> {
-    /// Do a step. False if it has to wait.
-    fn act(&mut self, actor: u8, step: Step) -> bool {
+    /// Do a step, perhaps the last one of a program. False if it has to wait.
+    fn act(&mut self, actor: u8, step: Step, last: bool) -> bool {
+        if !self.turns.may_try(self.machine, actor.into()) {
+            return false;
+        }
         self.machine.begin_step();
         let player = &mut self.players[usize::from(actor)];
-        let done = player.step(step).is_ok();
+        let result = player.step(step);
+        let done = result.is_ok();
+        match result {
+            Ok(()) => self.turns.did(actor.into(), last),
+            Err(wait) => self.turns.waits(actor.into(), wait),
+        }
         if done {
             let answer = player.answer();
             self.story.push((actor, step));
@@ -87,7 +97,7 @@ impl<S: Synchronisation> Run<'_, S> {
             return false;
         };
         let (step, last) = (program.steps[*next], *next + 1 == program.steps.len());
-        if !self.act(actor, step) {
+        if !self.act(actor, step, last) {
             return false;
         }
         match &mut self.programs[usize::from(actor)] {
@@ -106,8 +116,14 @@ impl<S: Synchronisation> Run<'_, S> {
     fn run_out(&mut self) {
         while self.programs.iter().any(Option::is_some) && !self.broken() {
             let mut moved = false;
-            for actor in 0..ACTORS as u8 {
-                moved |= self.go_on(actor);
+            for _ in 0..2 {
+                for actor in 0..ACTORS as u8 {
+                    moved |= self.go_on(actor);
+                }
+                if moved {
+                    break;
+                }
+                self.turns.last_look();
             }
             if !moved {
                 let waits = self.programs.iter().position(Option::is_some);
@@ -180,6 +196,7 @@ pub fn tell<S: Synchronisation>(
         players: std::array::from_fn(player),
         programs: [const { None }; ACTORS],
         model: Model::new(setting.layout),
+        turns: Turns::default(),
         story: Vec::with_capacity(64),
         complaint: None,
         lines: Vec::new(),
@@ -193,7 +210,7 @@ pub fn tell<S: Synchronisation>(
         machine.seed(bug);
     }
     for By(actor, step) in &world.given {
-        if !run.act(*actor, *step) {
+        if !run.act(*actor, *step, true) {
             machine.report_deadlock(ActorId(*actor));
         }
     }

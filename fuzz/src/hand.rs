@@ -104,6 +104,12 @@ impl Given {
         word
     }
 
+    /// Was this page given, and is it still ours?
+    #[must_use]
+    pub fn has(&self, page: Pfn) -> bool {
+        self.0.iter().any(|(given, _)| *given == page)
+    }
+
     /// Take everything back.
     pub fn take_back<S: Synchronisation>(&mut self, dev: &Dev<'_, S>) {
         for (page, give) in self.0.drain(..) {

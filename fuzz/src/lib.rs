@@ -19,6 +19,7 @@ pub mod raw_abi;
 pub mod snapshot;
 pub mod stock;
 pub mod sync;
+pub mod turns;
 pub mod verdict;
 pub mod words;
 

@@ -12,6 +12,7 @@ use crate::hand::{any_give, purpose, right, word, Given};
 use crate::pool::Pool;
 use crate::snapshot::Snapshot;
 use crate::sync::Stepwise;
+use crate::turns::Turns;
 use crate::words::{finish, forget_what_has_not_moved};
 use crate::{Mode, Verdict};
 use migrate_pin_core::ops::Range;
@@ -23,7 +24,8 @@ use migrate_pin_sim::scenario::outcome::Names;
 use migrate_pin_sim::scenario::player::Player;
 use migrate_pin_sim::scenario::By;
 use migrate_pin_sim::{
-    ActorId, Dev, DeviceId, FrameZone, Machine, Progress, Purpose, Session, Synchronisation,
+    ActorId, Dev, DeviceId, FrameZone, LruState, Machine, Progress, Purpose, Session,
+    Synchronisation,
 };
 use std::cell::RefCell;
 
@@ -135,7 +137,28 @@ impl<S: Synchronisation> Bad<'_, S> {
         }
     }
 
+    /// A page that it has freed already may be another driver's by now, locked and with a reference: that it is none of the
+    /// caller's can't be told, since locks and references name no owner.
+    fn drop_what_is_anothers(&self, session: &mut Session) {
+        for word in &mut session.dst {
+            let Some(page) = word.pfn() else {
+                continue;
+            };
+            let known = self.machine().page(page);
+            let free_standing = known.is_some_and(|page| {
+                page.locked && page.mapcount == 0 && page.lru == LruState::None
+            });
+            let source = session.src.iter().any(|word| word.pfn() == Some(page));
+            if free_standing && !source && !self.given.has(page) {
+                *word = DstPfn::NONE;
+            }
+        }
+    }
+
     fn pages(&mut self, session: &mut Session) -> Result<(), String> {
+        if !self.moved {
+            self.drop_what_is_anothers(session);
+        }
         let before = (
             Snapshot::of(self.machine()),
             session.src.clone(),
@@ -254,28 +277,37 @@ pub fn run<S: Synchronisation>(
         story: Vec::new(),
     };
     let (mut complaint, mut value) = (None, 1000);
-    let mut go_on =
-        |actor: usize, programs: &mut [Option<(Drawn, usize)>; ACTORS], story: &mut Vec<String>| {
-            let Some((program, next)) = &mut programs[actor] else {
-                return false;
-            };
-            machine.begin_step();
-            let step = program.steps[*next];
-            if players[actor].step(step).is_err() {
-                return false;
-            }
-            story.push(format!("{actor} {step:?}"));
-            *next += 1;
-            if *next == program.steps.len() {
-                programs[actor] = None;
-            }
-            true
+    let mut turns = Turns::default();
+    let mut go_on = |actor: usize,
+                     programs: &mut [Option<(Drawn, usize)>; ACTORS],
+                     turns: &mut Turns,
+                     story: &mut Vec<String>| {
+        let Some((program, next)) = &mut programs[actor] else {
+            return false;
         };
+        if !turns.may_try(machine, actor) {
+            return false;
+        }
+        machine.begin_step();
+        let step = program.steps[*next];
+        if let Err(wait) = players[actor].step(step) {
+            turns.waits(actor, wait);
+            return false;
+        }
+        turns.did(actor, *next + 1 == program.steps.len());
+        story.push(format!("{actor} {step:?}"));
+        *next += 1;
+        if *next == program.steps.len() {
+            programs[actor] = None;
+        }
+        true
+    };
     while choices.more() && complaint.is_none() && machine.violation_count() == 0 {
         // More often than not it is the bad driver.
         let actor = choices.below(ACTORS + 3).min(usize::from(BAD));
         if actor == usize::from(BAD) {
             complaint = bad.act(choices).err();
+            turns.did(actor, bad.session.is_none());
             continue;
         }
         if programs[actor].is_none() {
@@ -283,7 +315,7 @@ pub fn run<S: Synchronisation>(
             let program = grammar::program(choices, actor == usize::from(CHILD_ACTOR), value);
             programs[actor] = Some((program, 0));
         }
-        go_on(actor, &mut programs, &mut bad.story);
+        go_on(actor, &mut programs, &mut turns, &mut bad.story);
     }
     if let (Some(session), None) = (bad.session.take(), &complaint) {
         bad.finish(session);
@@ -293,8 +325,12 @@ pub fn run<S: Synchronisation>(
         && programs.iter().any(Option::is_some)
     {
         let mut moved = false;
-        for actor in 0..ACTORS {
-            moved |= go_on(actor, &mut programs, &mut bad.story);
+        for actor in (0..ACTORS).chain(ACTORS..2 * ACTORS) {
+            if actor == ACTORS && !moved {
+                turns.last_look();
+            }
+            let actor = actor % ACTORS;
+            moved |= go_on(actor, &mut programs, &mut turns, &mut bad.story);
         }
         if !moved {
             machine.report_deadlock(ActorId(0));

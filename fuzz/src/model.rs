@@ -407,3 +407,76 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORD: Answer = Answer::Word(0);
+
+    #[test]
+    fn a_child_has_what_the_parent_had() {
+        let mut model = Model::new(Layout::Mixed);
+        model.step(0, Step::Write(0, 7), WORD).unwrap();
+        model.step(0, Step::Fork(CHILD), Answer::Done).unwrap();
+        model.step(0, Step::Write(0, 8), Answer::Word(7)).unwrap();
+        assert_eq!(model.words(CHILD, 0), Words::one(7));
+        assert_eq!(model.words(PARENT, 0), Words::one(8));
+        assert!(model
+            .step(CHILD_ACTOR, Step::Read(0), Answer::Word(8))
+            .is_err());
+        assert!(model
+            .step(CHILD_ACTOR, Step::Read(0), Answer::Word(7))
+            .is_ok());
+    }
+
+    #[test]
+    fn a_file_is_one_for_all_but_for_who_has_a_copy() {
+        let mut model = Model::new(Layout::Mixed);
+        // Page 3 maps the file's page 1 privately, page 4 shared.
+        assert_eq!(model.words(PARENT, 3), Words::one(41));
+        model.step(0, Step::Write(4, 9), Answer::Word(41)).unwrap();
+        assert_eq!(model.words(PARENT, 3), Words::one(9));
+        model.step(0, Step::Add(3, 1), Answer::Word(9)).unwrap();
+        model.step(0, Step::Write(4, 2), Answer::Word(9)).unwrap();
+        assert_eq!(model.words(PARENT, 3), Words::one(10));
+        model
+            .step(0, Step::DontNeed { at: 3, pages: 1 }, Answer::Done)
+            .unwrap();
+        assert_eq!(model.words(PARENT, 3), Words::one(2));
+    }
+
+    #[test]
+    fn what_must_not_be_is_told() {
+        let mut model = Model::new(Layout::Mixed);
+        assert!(model.step(0, Step::Write(6, 1), WORD).is_err());
+        assert!(model
+            .step(0, Step::Write(6, 1), Answer::Fault(AccessError::Segv))
+            .is_ok());
+        assert!(model
+            .step(0, Step::Read(6), Answer::Fault(AccessError::Segv))
+            .is_err());
+        assert!(model
+            .step(0, Step::Read(6), Answer::Fault(AccessError::Oom))
+            .is_err());
+        model.step(0, Step::Exit, Answer::Done).unwrap();
+        assert!(model.step(0, Step::Read(0), WORD).is_err());
+    }
+
+    #[test]
+    fn a_stale_reference_may_have_hit_or_not() {
+        let mut model = Model::new(Layout::Anonymous);
+        let gup = Step::Gup {
+            at: 1,
+            write: true,
+            pin: false,
+        };
+        model.step(0, gup, Answer::Done).unwrap();
+        model.step(0, Step::GupWrite(5), Answer::Done).unwrap();
+        assert_eq!(model.words(PARENT, 1), Words::one(5));
+        model.step(1, Step::Drain, Answer::Nothing).unwrap();
+        model.step(0, Step::GupWrite(6), Answer::Done).unwrap();
+        assert!(model.words(PARENT, 1).allow(5) && model.words(PARENT, 1).allow(6));
+        assert!(!model.words(PARENT, 1).allow(7));
+    }
+}

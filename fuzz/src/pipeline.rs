@@ -8,6 +8,7 @@ use crate::choices::Input;
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::sync::Stepwise;
+use crate::turns::Turns;
 use crate::{Mode, Verdict};
 use migrate_pin_core::PAGE_SIZE;
 use migrate_pin_sim::grammar::{
@@ -52,9 +53,8 @@ struct Run<'m, S: Synchronisation> {
     machine: &'m Machine<S>,
     players: [Player<'m, S>; ACTORS],
     programs: [Option<(Drawn, usize)>; ACTORS],
-    /// Who has tried and has to wait: trying again before somebody else has moved is nothing that an actor does for ever.
-    waiting: [bool; ACTORS],
     model: Model,
+    turns: Turns,
     story: Vec<(u8, Step)>,
     complaint: Option<String>,
     lines: Vec<String>,
@@ -62,11 +62,19 @@ struct Run<'m, S: Synchronisation> {
 }
 
 impl<S: Synchronisation> Run<'_, S> {
-    /// Do a step. False if it has to wait.
-    fn act(&mut self, actor: u8, step: Step) -> bool {
+    /// Do a step, perhaps the last one of a program. False if it has to wait.
+    fn act(&mut self, actor: u8, step: Step, last: bool) -> bool {
+        if !self.turns.may_try(self.machine, actor.into()) {
+            return false;
+        }
         self.machine.begin_step();
         let player = &mut self.players[usize::from(actor)];
-        let done = player.step(step).is_ok();
+        let result = player.step(step);
+        let done = result.is_ok();
+        match result {
+            Ok(()) => self.turns.did(actor.into(), last),
+            Err(wait) => self.turns.waits(actor.into(), wait),
+        }
         if done {
             let answer = player.answer();
             self.story.push((actor, step));
@@ -89,14 +97,9 @@ impl<S: Synchronisation> Run<'_, S> {
             return false;
         };
         let (step, last) = (program.steps[*next], *next + 1 == program.steps.len());
-        if self.waiting[usize::from(actor)] {
+        if !self.act(actor, step, last) {
             return false;
         }
-        if !self.act(actor, step) {
-            self.waiting[usize::from(actor)] = true;
-            return false;
-        }
-        self.waiting = [false; ACTORS];
         match &mut self.programs[usize::from(actor)] {
             Some((_, next)) if !last => *next += 1,
             program => *program = None,
@@ -113,8 +116,14 @@ impl<S: Synchronisation> Run<'_, S> {
     fn run_out(&mut self) {
         while self.programs.iter().any(Option::is_some) && !self.broken() {
             let mut moved = false;
-            for actor in 0..ACTORS as u8 {
-                moved |= self.go_on(actor);
+            for _ in 0..2 {
+                for actor in 0..ACTORS as u8 {
+                    moved |= self.go_on(actor);
+                }
+                if moved {
+                    break;
+                }
+                self.turns.last_look();
             }
             if !moved {
                 let waits = self.programs.iter().position(Option::is_some);
@@ -186,8 +195,8 @@ pub fn tell<S: Synchronisation>(
         machine,
         players: std::array::from_fn(player),
         programs: [const { None }; ACTORS],
-        waiting: [false; ACTORS],
         model: Model::new(setting.layout),
+        turns: Turns::default(),
         story: Vec::with_capacity(64),
         complaint: None,
         lines: Vec::new(),
@@ -201,16 +210,14 @@ pub fn tell<S: Synchronisation>(
         machine.seed(bug);
     }
     for By(actor, step) in &world.given {
-        if !run.act(*actor, *step) {
+        if !run.act(*actor, *step, true) {
             machine.report_deadlock(ActorId(*actor));
         }
     }
     // Which call is the nth depends on the policy: where two are compared, none fails.
     if choices.chance(10) && voice == Voice::None {
         run.model.failing = true;
-        machine
-            .fault_plan()
-            .arm([1 + choices.below(20) as u32, 0, 0]);
+        machine.fault_plan().arm(1 + choices.below(20) as u32, 0);
     }
     let (mut value, mut programs) = (1000, 0);
     while choices.more() && !run.broken() {
@@ -227,7 +234,7 @@ pub fn tell<S: Synchronisation>(
         run.go_on(actor as u8);
     }
     run.run_out();
-    machine.fault_plan().arm([0; 3]);
+    machine.fault_plan().arm(0, 0);
     if !run.broken() {
         machine.check_quiescent();
         if run.speak {

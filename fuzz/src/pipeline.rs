@@ -252,5 +252,21 @@ pub fn tell<S: Synchronisation>(
         machine.check_nothing_left();
     }
     let lines = std::mem::take(&mut run.lines);
-    (run.verdict(), lines)
+    let mut verdict = run.verdict();
+    if !verdict.story.is_empty() {
+        verdict.story.splice(0..0, scene(setting, &world));
+    }
+    (verdict, lines)
+}
+
+/// What stood there before anybody acted.
+fn scene(setting: Setting, world: &World) -> Vec<String> {
+    let areas = setting.config().mms.iter().map(|mm| mm.vmas);
+    let mut lines = vec![format!(
+        "{setting:?}, areas {:?}",
+        areas.collect::<Vec<_>>()
+    )];
+    let there = world.populate.iter();
+    lines.extend(there.map(|(mm, page, what)| format!("mm {} at {page}: {what:?}", mm.0)));
+    lines
 }

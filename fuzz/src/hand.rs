@@ -93,6 +93,11 @@ impl Given {
         give: Give,
         last: DstPfn,
     ) -> DstPfn {
+        // Without PIN it is moved, whatever the driver is there for: its contents go along, and it gets no pair.
+        let purpose = match purpose {
+            Purpose::Pin(_) if !src.pin() => Purpose::ToDevice,
+            purpose => purpose,
+        };
         let word = dev.give(purpose, src, give, last);
         let ours = !matches!(
             give,

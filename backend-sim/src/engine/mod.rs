@@ -198,7 +198,7 @@ pub fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exp
 /// the schedule ends whoever runs goes on: so any bytes are a schedule.
 ///
 /// # Panics
-/// As [`explore`].
+/// As [`explore()`].
 #[must_use]
 pub fn run_by(
     race: &Arc<Race>,

@@ -93,6 +93,13 @@ impl Given {
         give: Give,
         last: DstPfn,
     ) -> DstPfn {
+        // Without PIN it is moved, whatever the driver is there for: its contents go along, and it gets no pair.
+        let purpose = match purpose {
+            Purpose::Pin(_) if !src.pin() => Purpose::ToDevice,
+            // And what has PIN is pinned: it keeps its contents, and gets a pair.
+            Purpose::ToDevice if src.pin() => Purpose::Pin(Access::Write),
+            purpose => purpose,
+        };
         let word = dev.give(purpose, src, give, last);
         let ours = !matches!(
             give,

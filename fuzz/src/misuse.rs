@@ -16,6 +16,7 @@ use crate::turns::Turns;
 use crate::words::{finish, forget_what_has_not_moved};
 use crate::{Mode, Verdict};
 use migrate_pin_core::ops::Range;
+use migrate_pin_core::pin::wanted;
 use migrate_pin_core::{DstPfn, SrcPfn, PAGE_SIZE};
 use migrate_pin_sim::grammar::{
     self, Choices, Drawn, Setting, World, ACTORS, CHILD_ACTOR, PAGES, PARENT,
@@ -207,14 +208,20 @@ impl<S: Synchronisation> Bad<'_, S> {
         }
     }
 
-    /// What moved to device memory is mapped, unless the driver has given a page that is none of a device: who maps a page of the
-    /// system for its device without a pin has only himself to blame.
+    /// What moved to device memory is mapped, unless the driver has given a page that is none of a device: nor is what it has
+    /// pinned though it was not asked for, or can't be written: who maps that for its device has only himself to blame.
     fn map(&mut self, session: &mut Session) {
         self.mapped = true;
         let machine = self.machine();
         let zone = |word: &DstPfn| Some(machine.page(word.pfn()?)?.zone);
         let device = |word: &DstPfn| matches!(zone(word), None | Some(FrameZone::Device(_)));
-        if session.purpose() != Purpose::ToDevice || session.dst.iter().all(device) {
+        let moved = || session.src.iter().filter(|word| word.migrating());
+        let sound = match session.purpose() {
+            Purpose::Pin(access) => moved().all(|word| word.pin() && wanted(*word, access)),
+            Purpose::ToDevice => session.dst.iter().all(device),
+            Purpose::ToSystem => true,
+        };
+        if sound {
             self.dev.update_device(session);
         } else {
             forget_what_has_not_moved(&mut self.dev, session.purpose(), &session.src, &session.dst);

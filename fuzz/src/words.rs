@@ -266,7 +266,9 @@ pub fn forget_what_has_not_moved<S: Synchronisation>(
 ) {
     for (from, to) in src.iter().zip(dst) {
         match (purpose, to.pfn(), from.pfn()) {
-            (Purpose::Pin(_), Some(page), _) if !from.migrating() => dev.forget(page),
+            (_, Some(page), _) if !from.migrating() && dev.original(page).is_some() => {
+                dev.forget(page);
+            }
             (_, Some(new), Some(page)) if from.migrating() => {
                 dev.lock();
                 let revoked = [dev.unmap_page(page), dev.unmap_page(new)];

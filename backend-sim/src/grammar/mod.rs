@@ -1,7 +1,7 @@
 //! The grammar of generated inputs: kinds of pages, and short programs of steps.
 //!
-//! There is one, in two tables: what a page can be before anybody acts ([`kinds`]), and what an actor can do
-//! ([`programs`]). [Generated races](crate::race::generated) enumerate all pairs and triples of it over one or two pages; a
+//! There is one, in two tables: what a page can be before anybody acts (`kinds.rs`), and what an actor can do
+//! (`programs.rs`). [Generated races](crate::race::generated) enumerate all pairs and triples of it over one or two pages; a
 //! fuzzer draws from it with [`Choices`]: a [`World`] whose every page is of any kind, and programs anywhere in it. A
 //! kind or a program that is added to a table is in both.
 

@@ -79,6 +79,17 @@ pub fn word(choices: &mut Input<'_>, machine: &Machine<impl Synchronisation>) ->
     }
 }
 
+/// The device lets go of the source of a migration that is not for it: as core trusts, before its contents are copied.
+pub fn let_go<S: Synchronisation>(dev: &Dev<'_, S>, purpose: Purpose, src: SrcPfn) {
+    let (Purpose::ToSystem, Some(page), true) = (purpose, src.pfn(), src.migrating()) else {
+        return;
+    };
+    let mut dev = *dev;
+    dev.lock();
+    let _ = dev.unmap_page(page);
+    dev.unlock();
+}
+
 /// What was given, and has not been taken.
 #[derive(Debug, Default)]
 pub struct Given(Vec<(Pfn, Give)>);
@@ -100,6 +111,7 @@ impl Given {
             Purpose::ToDevice if src.pin() => Purpose::Pin(Access::Write),
             purpose => purpose,
         };
+        let_go(dev, purpose, src);
         let word = dev.give(purpose, src, give, last);
         let ours = !matches!(
             give,

@@ -42,7 +42,7 @@ pub mod engine;
 pub mod entry;
 pub mod event;
 pub mod frame;
-#[cfg(feature = "std")]
+#[cfg(feature = "engines")]
 pub mod grammar;
 mod huge;
 pub mod invariants;

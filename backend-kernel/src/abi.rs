@@ -408,6 +408,11 @@ constants! {
     HUGE_CHANGED = 0;
     HUGE_ZERO = 1;
     HUGE_PAGE = 2;
+    #[doc = "What became of an entry of an exclusive page"]
+    unmapped:
+    UNMAPPED_NOT = 0;
+    UNMAPPED_PRESENT = 1;
+    UNMAPPED_DEVICE = 2;
     #[doc = "What memory a page is"]
     zone:
     ZONE_SYSTEM = 0;

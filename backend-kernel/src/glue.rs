@@ -65,6 +65,11 @@ glue! {
     fn remove_rmap(pfn: usize, vma: *mut VmArea);
     fn try_to_migrate(pfn: usize);
     fn remove_migration_ptes(old: usize, new: usize);
+    fn restore_pte(cursor: *mut Cursor, vma: *mut VmArea, addr: usize, new: usize);
+    /// The entry that maps an exclusive page becomes a migration entry; what it was.
+    fn unmap_exclusive_pte(cursor: *mut Cursor, vma: *mut VmArea, addr: usize, pfn: usize) -> usize;
+    /// restore_pte(), if the entry there is the only one of old.
+    fn restore_exclusive_pte(cursor: *mut Cursor, vma: *mut VmArea, addr: usize, old: usize, new: usize) -> bool;
 
     /// Where things are; the rest of what is asked of most pages is read there.
     fn memory_map(map: *mut MapWords);
@@ -116,4 +121,9 @@ glue! {
     fn pin_pair(pfn: usize, device: usize);
     fn pin_record(pfn: usize) -> RecordWords;
     fn pin_remove(pfn: usize);
+}
+
+extern "C" {
+    /// `folio_unlock()` of `mm/filemap.c`, called without a function of C around it.
+    pub(crate) fn folio_unlock(folio: *mut core::ffi::c_void);
 }

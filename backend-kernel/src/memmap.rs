@@ -8,7 +8,7 @@
 
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
-use migrate_pin_core::ops::{Mapping, Zone};
+use migrate_pin_core::ops::{Mapping, PageLook, Zone};
 use migrate_pin_core::Pfn;
 
 use crate::abi::{
@@ -93,8 +93,7 @@ impl MemoryMap {
     pub(crate) unsafe fn zone(&mut self, page: Pfn) -> Zone {
         // SAFETY: by the safety requirement.
         let Known(words, _) = unsafe { self.page(page) };
-        let zone = words.flags.load(Ordering::Relaxed) >> self.words.zone_shift;
-        if zone & self.words.zone_mask != self.words.zone_device {
+        if !self.is_device_by(words.flags.load(Ordering::Relaxed)) {
             return Zone::System;
         }
         // Of device memory it is the `pgmap`.
@@ -108,6 +107,82 @@ impl MemoryMap {
                 zone
             }
         }
+    }
+
+    /// `is_zone_device_page()`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::page`].
+    #[inline]
+    pub(crate) unsafe fn is_device(&self, page: Pfn) -> bool {
+        // SAFETY: by the safety requirement.
+        let Known(words, _) = unsafe { self.page(page) };
+        self.is_device_by(words.flags.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn is_device_by(&self, flags: usize) -> bool {
+        flags >> self.words.zone_shift & self.words.zone_mask == self.words.zone_device
+    }
+
+    /// All that is asked of a page at once, each word read once. None of one that is compound, or a file's.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::page`].
+    #[inline(always)]
+    pub(crate) unsafe fn look(&mut self, page: Pfn) -> Option<PageLook> {
+        // SAFETY: by the safety requirement.
+        let Known(words, _) = unsafe { self.page(page) };
+        let flags = words.flags.load(Ordering::Relaxed);
+        let count = words._refcount.load(Ordering::Relaxed) as u32;
+        let mapcount = mapcount_of(words._mapcount.load(Ordering::Relaxed));
+        let mapping = words.mapping.load(Ordering::Relaxed);
+        if flags & flag::HEAD != 0 || words.compound_head.load(Ordering::Relaxed) & 1 != 0 {
+            return None;
+        }
+        let mapping = mapping_of(mapping, flags)?;
+        let zone = match self.is_device_by(flags) {
+            false => Zone::System,
+            // SAFETY: by the safety requirement.
+            true => unsafe { self.zone(page) },
+        };
+        Some(PageLook {
+            compound: false,
+            zone,
+            mapping,
+            private: flags & (flag::PRIVATE | flag::PRIVATE_2) != 0,
+            count,
+            mapcount,
+        })
+    }
+}
+
+/// What a page that is not compound, and has these flags, belongs to, where its `mapping` tells.
+#[inline]
+fn mapping_of(mapping: usize, flags: usize) -> Option<Mapping> {
+    if mapping == 0 {
+        return Some(Mapping::None);
+    }
+    if mapping & MAPPING_FLAGS != MAPPING_IS_ANON {
+        return None;
+    }
+    // `folio_test_swapcache()`.
+    const CACHED: usize = flag::SWAPBACKED | flag::SWAPCACHE;
+    match flags & CACHED == CACHED {
+        true => Some(Mapping::SwapCache),
+        false => Some(Mapping::Anon),
+    }
+}
+
+/// `folio_mapcount()` of a folio that is not large, of its word: others keep the type of a page here, where there are
+/// no mappings.
+#[inline]
+fn mapcount_of(word: i32) -> u32 {
+    match word {
+        kind if kind < PAGE_TYPE_LIMIT => 0,
+        less => less.wrapping_add(1) as u32,
     }
 }
 
@@ -145,17 +220,9 @@ impl<'a> Known<'a> {
     #[inline]
     pub(crate) fn mapping(self) -> Option<Mapping> {
         let mapping = self.0.mapping.load(Ordering::Relaxed);
-        if mapping == 0 {
-            return Some(Mapping::None);
-        }
-        if mapping & MAPPING_FLAGS != MAPPING_IS_ANON || self.compound() {
-            return None;
-        }
-        // `folio_test_swapcache()`.
-        const CACHED: usize = flag::SWAPBACKED | flag::SWAPCACHE;
-        match self.0.flags.load(Ordering::Relaxed) & CACHED == CACHED {
-            true => Some(Mapping::SwapCache),
-            false => Some(Mapping::Anon),
+        match self.compound() {
+            true if mapping != 0 => None,
+            _ => mapping_of(mapping, self.0.flags.load(Ordering::Relaxed)),
         }
     }
 
@@ -192,11 +259,7 @@ impl Folio<'_> {
         if self.0.test(flag::HEAD) {
             return None;
         }
-        // Others keep the type of a page here, where there are no mappings.
-        match self.0 .0._mapcount.load(Ordering::Relaxed) {
-            kind if kind < PAGE_TYPE_LIMIT => Some(0),
-            less => Some(less.wrapping_add(1) as u32),
-        }
+        Some(mapcount_of(self.0 .0._mapcount.load(Ordering::Relaxed)))
     }
 
     /// `folio_test_lru()`.
@@ -221,6 +284,17 @@ impl Folio<'_> {
     #[inline]
     pub(crate) fn trylock(self) -> bool {
         self.flags().fetch_or(flag::LOCKED, Ordering::Acquire) & flag::LOCKED == 0
+    }
+
+    /// `folio_unlock()`.
+    ///
+    /// # Safety
+    ///
+    /// The caller has locked it.
+    #[inline]
+    pub(crate) unsafe fn unlock(self) {
+        // SAFETY: by the safety requirement; a folio starts with its first page.
+        unsafe { glue::folio_unlock(core::ptr::from_ref(self.0 .0).cast_mut().cast()) };
     }
 
     /// Set [`flag::RECLAIM`]; was it clear?

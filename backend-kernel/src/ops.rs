@@ -4,8 +4,8 @@
 use core::ptr::{null_mut, NonNull};
 
 use migrate_pin_core::ops::{
-    HugePmd, Mapping, MmOps, NoMemory, NotifyEvent, Owner, PinRecord, PmdKind, PmdSpan, Present,
-    Pte, PteBits, Range, VmaFacts, VmaFlags, Zone,
+    HugePmd, Mapping, MmOps, NoMemory, NotifyEvent, Owner, PageLook, PinRecord, PmdKind, PmdSpan,
+    Present, Pte, PteBits, Range, VmaFacts, VmaFlags, Zone,
 };
 use migrate_pin_core::Pfn;
 
@@ -101,6 +101,20 @@ impl KernelOps {
     fn page(&self, page: Pfn) -> Known<'_> {
         // SAFETY: by the type invariants there is one: it exists, or an entry names it, or there is a reference on it.
         unsafe { self.map.page(page) }
+    }
+
+    /// What C has to be asked for.
+    #[cold]
+    #[inline(never)]
+    fn look_at_each(&mut self, page: Pfn) -> PageLook {
+        PageLook {
+            compound: self.page_compound(page),
+            zone: self.page_zone(page),
+            mapping: self.page_mapping(page),
+            private: self.page_has_private(page),
+            count: self.page_count(page),
+            mapcount: self.page_mapcount(page),
+        }
     }
 
     /// The same, where it is a folio's first.
@@ -367,6 +381,35 @@ impl MmOps for KernelOps {
     }
 
     #[inline]
+    fn restore_pte(&mut self, vma: Vma, addr: usize, new: Pfn) {
+        call!(restore_pte(&mut self.cursor, vma.as_ptr(), addr, new.0));
+    }
+
+    #[inline]
+    fn unmap_exclusive_pte(&mut self, vma: Vma, addr: usize, page: Pfn) -> Option<bool> {
+        match call!(unmap_exclusive_pte(
+            &mut self.cursor,
+            vma.as_ptr(),
+            addr,
+            page.0
+        )) {
+            abi::UNMAPPED_NOT => None,
+            kind => Some(kind == abi::UNMAPPED_PRESENT),
+        }
+    }
+
+    #[inline]
+    fn restore_exclusive_pte(&mut self, vma: Vma, addr: usize, old: Pfn, new: Pfn) -> bool {
+        call!(restore_exclusive_pte(
+            &mut self.cursor,
+            vma.as_ptr(),
+            addr,
+            old.0,
+            new.0
+        ))
+    }
+
+    #[inline]
     fn page_exists(&mut self, page: Pfn) -> bool {
         self.map.exists(page)
     }
@@ -436,6 +479,21 @@ impl MmOps for KernelOps {
     }
 
     #[inline]
+    fn page_is_device(&mut self, page: Pfn) -> bool {
+        // SAFETY: by the type invariants, as in `Self::page()`.
+        unsafe { self.map.is_device(page) }
+    }
+
+    #[inline(always)]
+    fn page_look(&mut self, page: Pfn) -> PageLook {
+        // SAFETY: by the type invariants, as in `Self::page()`.
+        match unsafe { self.map.look(page) } {
+            Some(look) => look,
+            None => self.look_at_each(page),
+        }
+    }
+
+    #[inline]
     fn trylock_page(&mut self, page: Pfn) -> bool {
         match self.folio(page) {
             Some(folio) => folio.trylock(),
@@ -445,7 +503,11 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn unlock_page(&mut self, page: Pfn) {
-        call!(unlock_page(page.0));
+        match self.folio(page) {
+            // SAFETY: by the type invariants the caller has locked it.
+            Some(folio) => unsafe { folio.unlock() },
+            None => call!(unlock_page(page.0)),
+        }
     }
 
     #[inline]

@@ -3,17 +3,18 @@
 //!
 //! The callers are drivers that know nothing of this crate. They carry `struct migrate_vma` or two arrays from
 //! call to call and nothing else, and the later calls return nothing; so the migration goes on from its words
-//! ([`Migration::from_words`]), and a destination that is refused is left out as if there were none: its entry
+//! ([`pages_by_words`], [`finalize_by_words`]), and a destination that is refused is left out as if there were none: its entry
 //! goes back to its source, and the page stays the driver's. That is counted, and said once.
 
 use core::ffi::c_int;
 use core::slice;
 
 use migrate_pin_core::error::EINVAL;
+use migrate_pin_core::migration::{finalize_by_words, pages_by_words};
 use migrate_pin_core::range::{collect_range, unmap_words};
 use migrate_pin_core::{
-    setup, DeviceMigration, DstPfn, Error, Hardened, MigratePfn, Migration, MmOps, Moved, Owner,
-    Pfn, Range, Request, Select, SrcPfn, Unmapped, Zone, PAGE_SHIFT, PAGE_SIZE, V6_12,
+    setup, DeviceMigration, DstPfn, Error, Hardened, MigratePfn, MmOps, Moved, Owner, Pfn, Range,
+    Request, Select, SrcPfn, Unmapped, Zone, PAGE_SHIFT, PAGE_SIZE, V6_12,
 };
 
 use crate::abi::{self, MigrateVma};
@@ -203,15 +204,15 @@ export! { STOCK:
         // SAFETY: by the safety requirement.
         let args = unsafe { &mut *args };
         // SAFETY: by the safety requirement; setup left `npages`.
-        let Some(request) = (unsafe { request(args, args.npages) }) else {
+        let Some(mut request) = (unsafe { request(args, args.npages) }) else {
             return;
         };
         // SAFETY: it goes to a stage of `core`, which may sleep as this call may.
-        let ops = unsafe { KernelOps::new() };
-        match Migration::<_, Hardened, V6_12, Unmapped>::from_words(ops, request, args.cpages) {
-            Ok(migration) => run_pages!(migration),
-            // SAFETY: as above; the slices of the request are gone.
-            Err(_) => nothing_moves(unsafe { sources(args.src, args.npages) }),
+        let mut ops = unsafe { KernelOps::new() };
+        while let Err(error) = pages_by_words::<Hardened, V6_12, _>(&mut ops, &mut request) {
+            if !leave_out(request.dst, error) {
+                return nothing_moves(request.src);
+            }
         }
     }
 
@@ -231,10 +232,9 @@ export! { STOCK:
             return;
         };
         // SAFETY: it goes to a stage of `core`, which may sleep as this call may.
-        let ops = unsafe { KernelOps::new() };
-        match Migration::<_, Hardened, V6_12, Moved>::from_words(ops, request, args.cpages) {
-            Ok(migration) => migration.finalize(),
-            Err(_) => count(abi::COUNT_REFUSED),
+        let mut ops = unsafe { KernelOps::new() };
+        if finalize_by_words::<Hardened, V6_12, _>(&mut ops, &request).is_err() {
+            count(abi::COUNT_REFUSED);
         }
     }
 

@@ -275,6 +275,11 @@ impl<S: Synchronisation> MmOps for Cpu<'_, S> {
         self.restore_everywhere(old, new);
     }
 
+    fn restore_pte(&mut self, vma: Vma, addr: usize, new: Pfn) {
+        self.at("restore_pte");
+        self.restore_here(vma, vpn_of(addr), new);
+    }
+
     fn page_exists(&mut self, page: Pfn) -> bool {
         self.m.frame(page).is_some()
     }

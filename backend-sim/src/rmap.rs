@@ -458,43 +458,60 @@ impl<S: Synchronisation> Cpu<'_, S> {
     /// `remove_migration_pte()`.
     pub(crate) fn restore_one(&self, vma: Vma, vpn: usize, old: Pfn, new: Pfn) {
         let mm = vma.mm;
-        let Some(area) = self.area(vma) else {
-            return;
-        };
         // `PVMW_SYNC`: no look without the lock.
         self.lock_table(mm, vpn);
         if let Entry::Migration(page, carried) = self.read_entry(mm, vpn) {
             if page == old {
-                let event = if old == new {
-                    Event::Restore
-                } else {
-                    Event::Remap
-                };
-                self.event(event);
-                let target = if self.m.bug(Bug::RestoreOldPage) {
-                    old
-                } else {
-                    new
-                };
-                if !self.m.bug(Bug::RestoreWithoutGet) {
-                    self.get(target);
-                }
-                let write = carried.contains(PteBits::WRITE) && area.write();
-                let entry = self.restored(target, carried, write);
-                self.set_entry(mm, vpn, entry);
-                let anonymous = self
-                    .m
-                    .frame(self.head(target))
-                    .is_some_and(|frame| matches!(frame.identity(), Identity::Anon(_)));
-                if anonymous {
-                    let exclusive = carried.intersects(PteBits::WRITE | PteBits::EXCLUSIVE);
-                    self.add_anon(target, vma, vpn, exclusive);
-                } else {
-                    self.add_rmap(target);
-                }
+                self.restore_entry(vma, vpn, carried, old, new);
             }
         }
         self.unlock_table(mm, vpn);
+    }
+
+    /// The same for the entry that is there, under the PTL that the caller holds.
+    pub(crate) fn restore_here(&self, vma: Vma, vpn: usize, new: Pfn) {
+        match self.read_entry(vma.mm, vpn) {
+            Entry::Migration(old, carried) => self.restore_entry(vma, vpn, carried, old, new),
+            _ => self.violate(
+                Invariant::Map,
+                Some(new),
+                "an entry is turned back that is no migration entry",
+            ),
+        }
+    }
+
+    /// The migration entry of `old` that has `carried` becomes a mapping of `new`.
+    fn restore_entry(&self, vma: Vma, vpn: usize, carried: PteBits, old: Pfn, new: Pfn) {
+        let Some(area) = self.area(vma) else {
+            return;
+        };
+        let event = if old == new {
+            Event::Restore
+        } else {
+            Event::Remap
+        };
+        self.event(event);
+        let target = if self.m.bug(Bug::RestoreOldPage) {
+            old
+        } else {
+            new
+        };
+        if !self.m.bug(Bug::RestoreWithoutGet) {
+            self.get(target);
+        }
+        let write = carried.contains(PteBits::WRITE) && area.write();
+        let entry = self.restored(target, carried, write);
+        self.set_entry(vma.mm, vpn, entry);
+        let anonymous = self
+            .m
+            .frame(self.head(target))
+            .is_some_and(|frame| matches!(frame.identity(), Identity::Anon(_)));
+        if anonymous {
+            let exclusive = carried.intersects(PteBits::WRITE | PteBits::EXCLUSIVE);
+            self.add_anon(target, vma, vpn, exclusive);
+        } else {
+            self.add_rmap(target);
+        }
     }
 
     /// The entry that takes a migration entry's place.

@@ -157,6 +157,7 @@ pub enum PinFacts {
 /// The first reason why not: there is no such page, it is free, of a device that is none of the caller's,
 /// compound, the word and the record of a pin do not agree (or without a pin, it belongs to a mapping), it
 /// is mapped or on the LRU, it is not locked.
+#[inline(always)]
 pub const fn check_destination(facts: DestinationFacts) -> Result<(), DestinationError> {
     if !facts.exists {
         return Err(DestinationError::NoSuchPage);
@@ -189,6 +190,7 @@ pub const fn check_destination(facts: DestinationFacts) -> Result<(), Destinatio
 
 /// What a record means for `owner`, whose source is `device`.
 #[must_use]
+#[inline(always)]
 pub fn pin_facts(record: Option<PinRecord>, owner: Owner, device: Option<Pfn>) -> PinFacts {
     match record {
         None => PinFacts::None,
@@ -200,6 +202,7 @@ pub fn pin_facts(record: Option<PinRecord>, owner: Owner, device: Option<Pfn>) -
 
 /// Does `count` say that a page of `zone` is in use? A free device page of 5.11 stands at 1.
 #[must_use]
+#[inline(always)]
 pub const fn referenced(rules: Rules, zone: Zone, count: u32) -> bool {
     let free = rules.device_pages_count_one_more() && zone.is_device();
     count > free as u32
@@ -207,6 +210,7 @@ pub const fn referenced(rules: Rules, zone: Zone, count: u32) -> bool {
 
 /// May `owner` migrate to memory of `zone`?
 #[must_use]
+#[inline(always)]
 pub fn suitable(rules: Rules, zone: Zone, owner: Owner) -> bool {
     match zone {
         Zone::System => true,
@@ -217,6 +221,7 @@ pub fn suitable(rules: Rules, zone: Zone, owner: Owner) -> bool {
 }
 
 /// Look at the page that a destination word names.
+#[inline(always)]
 fn facts<M: MmOps>(
     ops: &mut M,
     rules: Rules,
@@ -240,8 +245,11 @@ fn facts<M: MmOps>(
     if !ops.page_exists(page) {
         return nothing;
     }
-    let zone = ops.page_zone(page);
-    if !referenced(rules, zone, ops.page_count(page)) {
+    let free = match rules.device_pages_count_one_more() {
+        true => !referenced(rules, ops.page_zone(page), ops.page_count(page)),
+        false => ops.page_count(page) == 0,
+    };
+    if free {
         return DestinationFacts {
             exists: true,
             ..nothing
@@ -251,20 +259,22 @@ fn facts<M: MmOps>(
         true => src.pfn(),
         false => None,
     };
+    let look = ops.page_look(page);
     DestinationFacts {
         exists: true,
         referenced: true,
         locked: ops.page_locked(page),
-        compound: ops.page_compound(page),
-        suitable: suitable(rules, zone, owner),
-        used: ops.page_mapcount(page) > 0 || ops.page_lru(page),
-        has_mapping: ops.page_mapping(page) != Mapping::None,
+        compound: look.compound,
+        suitable: suitable(rules, look.zone, owner),
+        used: look.mapcount > 0 || ops.page_lru(page),
+        has_mapping: look.mapping != Mapping::None,
         unpin: dst.is_unpin(),
         pin: pin_facts(ops.pin_record(page), owner, device),
     }
 }
 
 /// Check one destination word and mark its page.
+#[inline(always)]
 fn claim<M: MmOps>(
     ops: &mut M,
     rules: Rules,

@@ -1,6 +1,6 @@
 //! *check*: may this page migrate, or does somebody hold references that nobody accounts for?
 
-use crate::ops::{MmOps, Zone};
+use crate::ops::{PageLook, Zone};
 use crate::pfn::{Pfn, GUP_PIN_COUNTING_BIAS};
 use crate::policy::Rules;
 
@@ -29,6 +29,7 @@ pub struct CheckFacts {
 /// mapping; in 6.12 one more for device memory, and one for the page that is being faulted on. The test is
 /// one-sided: fewer are no failure.
 #[must_use]
+#[inline(always)]
 pub fn check_page(rules: Rules, facts: CheckFacts) -> bool {
     if facts.compound {
         return false;
@@ -66,21 +67,19 @@ pub const fn maybe_dma_pinned(count: u32) -> bool {
     count >= GUP_PIN_COUNTING_BIAS
 }
 
-/// Ask for the facts and decide.
-pub(crate) fn check<M: MmOps>(
-    ops: &mut M,
-    rules: Rules,
-    page: Pfn,
-    fault_page: Option<Pfn>,
-) -> bool {
-    let facts = CheckFacts {
-        compound: ops.page_compound(page),
-        zone: ops.page_zone(page),
-        cached: ops.page_mapping(page).cached(),
-        private: ops.page_has_private(page),
-        count: ops.page_count(page),
-        mapcount: ops.page_mapcount(page),
-        fault_page: fault_page == Some(page),
-    };
-    check_page(rules, facts)
+/// What [`check_page`] wants to know, of what was seen.
+#[inline]
+pub(crate) fn check(rules: Rules, page: Pfn, look: PageLook, fault_page: Option<Pfn>) -> bool {
+    check_page(
+        rules,
+        CheckFacts {
+            compound: look.compound,
+            zone: look.zone,
+            cached: look.mapping.cached(),
+            private: look.private,
+            count: look.count,
+            mapcount: look.mapcount,
+            fault_page: fault_page == Some(page),
+        },
+    )
 }

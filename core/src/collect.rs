@@ -9,7 +9,7 @@ use crate::ops::{
     HugePmd, Mapping, MmOps, NotifyEvent, PmdKind, Present, Pte, PteBits, Range, Zone,
 };
 use crate::pfn::{DstPfn, MigratePfn, Pfn, SrcPfn, PAGE_SHIFT, PAGE_SIZE};
-use crate::policy::{Policy, Rules, Shape};
+use crate::policy::{Hardened, Policy, Rules, Shape, V6_12};
 
 /// What becomes of the words of one page where there is no page table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ pub enum Entry {
 
 /// `migrate_vma_collect_pmd()`, the tests that choose an entry, in their order.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn decide_entry(
     rules: Rules,
     anonymous: bool,
@@ -205,6 +205,7 @@ pub const fn decide_lock(rules: Rules, locked: bool) -> Taken {
 /// Soft-dirty and uffd-wp are carried over always; young, dirty and exclusive in 6.12 only, the former
 /// two from present entries only.
 #[must_use]
+#[inline(always)]
 pub fn migration_bits(
     rules: Rules,
     present: bool,
@@ -222,6 +223,40 @@ pub fn migration_bits(
         bits |= old & (PteBits::YOUNG | PteBits::DIRTY);
     }
     bits
+}
+
+/// What takes the place of an entry that was cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The entry was present: the TLB has to be flushed.
+    pub present: bool,
+    /// Its dirty bit goes to the page.
+    pub dirty: bool,
+    /// The bits of the migration entry.
+    pub bits: PteBits,
+}
+
+/// What takes the place of `old`.
+#[must_use]
+#[inline]
+pub fn replace(rules: Rules, exclusive: bool, old: Pte) -> Replaced {
+    let (present, bits) = match old {
+        Pte::Present(_, bits) => (true, bits),
+        Pte::DevicePrivate(_, bits) => (false, bits),
+        Pte::None | Pte::Migration(..) | Pte::Other => (false, PteBits::empty()),
+    };
+    let write = bits.contains(PteBits::WRITE);
+    Replaced {
+        present,
+        dirty: saves_dirty(rules, present, bits),
+        bits: migration_bits(rules, present, write, exclusive, bits),
+    }
+}
+
+/// The same of an entry whose page is exclusive, which is 6.12 only; both policies agree there.
+#[inline]
+pub(crate) fn replace_exclusive(old: Pte) -> Replaced {
+    replace(Rules::of::<Hardened, V6_12>(), true, old)
 }
 
 /// Is the dirty bit of the entry that was cleared given to the page?
@@ -304,6 +339,7 @@ fn split<M: MmOps>(ops: &mut M, rules: Rules, vma: M::Vma, addr: usize, end: usi
 }
 
 /// Look at the page that an entry names.
+#[inline(always)]
 fn page_facts<M: MmOps>(
     ops: &mut M,
     page: Pfn,
@@ -323,6 +359,7 @@ fn page_facts<M: MmOps>(
 }
 
 /// The entry as [`decide_entry`] wants it, and the page that it names.
+#[inline(always)]
 fn find<M: MmOps>(ops: &mut M, pte: Pte, context: &Context<M::Vma>) -> (Found, Option<Pfn>) {
     match pte {
         Pte::None => (Found::Empty, None),
@@ -361,6 +398,7 @@ struct Step {
 }
 
 /// Take the page at `addr`, whose entry is `pte`, under the PTL.
+#[inline(always)]
 fn take<M: MmOps>(
     ops: &mut M,
     rules: Rules,
@@ -394,28 +432,27 @@ fn take<M: MmOps>(
         word = word.with(MigratePfn::LOCKED);
     }
 
-    let exclusive = rules.entries_carry_state() && ops.anon_exclusive(page);
-    let old = if exclusive {
-        let old = ops.pte_clear_flush(vma, addr);
-        if !ops.share_anon_rmap(page) {
-            ops.pte_set(vma, addr, old);
+    if rules.entries_carry_state() && ops.anon_exclusive(page) {
+        let Some(flush) = ops.unmap_exclusive_pte(vma, addr, page) else {
             ops.unlock_page(page);
             ops.put_page(page);
             return Step::default();
-        }
-        old
-    } else {
-        ops.pte_get_and_clear(vma, addr)
-    };
-    let (present, bits) = match old {
-        Pte::Present(_, bits) => (true, bits),
-        Pte::DevicePrivate(_, bits) => (false, bits),
-        Pte::None | Pte::Migration(..) | Pte::Other => (false, PteBits::empty()),
-    };
-    if saves_dirty(rules, present, bits) {
+        };
+        return Step {
+            word,
+            count: true,
+            flush,
+        };
+    }
+    let old = ops.pte_get_and_clear(vma, addr);
+    let Replaced {
+        present,
+        dirty,
+        bits,
+    } = replace(rules, false, old);
+    if dirty {
         ops.set_page_dirty(page);
     }
-    let bits = migration_bits(rules, present, write, exclusive, bits);
     ops.pte_set(vma, addr, Pte::Migration(page, bits));
     // The mapping is gone, and with it its rmap and its reference; ours keeps the page.
     ops.remove_rmap(page, vma);

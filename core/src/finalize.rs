@@ -4,8 +4,9 @@
 //! Touched here: migration entries, locks, references, the LRU, the pin's bias and record. No word
 //! changes.
 
-use crate::ops::MmOps;
-use crate::pfn::{DstPfn, Pfn, SrcPfn, GUP_PIN_COUNTING_BIAS};
+use crate::migration::Context;
+use crate::ops::{MmOps, PmdKind, Pte, PteBits};
+use crate::pfn::{DstPfn, Pfn, SrcPfn, GUP_PIN_COUNTING_BIAS, PAGE_SHIFT, PAGE_SIZE};
 use crate::policy::{Policy, Rules, Shape};
 
 /// What finalize knows of one entry.
@@ -70,6 +71,7 @@ pub enum Finalize {
     },
 }
 
+#[inline(always)]
 const fn release_source(rules: Rules, device: bool, pin: bool, moved: bool) -> Release {
     match (device, pin) {
         (true, _) => Release::Put,
@@ -94,6 +96,7 @@ const fn release_source(rules: Rules, device: bool, pin: bool, moved: bool) -> R
 /// assert_eq!(decide_finalize(Rules::of::<Hardened, V5_11>(), facts), back(Release::Unpin));
 /// ```
 #[must_use]
+#[inline(always)]
 pub const fn decide_finalize(rules: Rules, facts: FinalizeFacts) -> Finalize {
     let drop = match facts.unpin && rules.keeps_refused_unpins() {
         true => Drop::Unlock,
@@ -122,6 +125,7 @@ pub const fn decide_finalize(rules: Rules, facts: FinalizeFacts) -> Finalize {
 }
 
 /// Forget the record and take the bias of a pin back.
+#[inline(always)]
 fn drop_bias<M: MmOps>(ops: &mut M, rules: Rules, page: Pfn) {
     if rules.keeps_records() {
         ops.pin_remove(page);
@@ -136,6 +140,7 @@ const fn goes_to_lru(how: Release) -> bool {
 
 /// Give up the hold on `page`. In 6.12 the page that is mapped now is on the LRU already, and one that is
 /// not goes nowhere; a put is all that is left.
+#[inline(always)]
 fn release<M: MmOps>(ops: &mut M, rules: Rules, page: Pfn, how: Release) {
     if how == Release::Keep {
         return;
@@ -150,6 +155,7 @@ fn release<M: MmOps>(ops: &mut M, rules: Rules, page: Pfn, how: Release) {
     }
 }
 
+#[inline(always)]
 fn drop_destination<M: MmOps>(ops: &mut M, page: Pfn, how: Drop) {
     ops.unlock_page(page);
     if how == Drop::Put {
@@ -157,43 +163,125 @@ fn drop_destination<M: MmOps>(ops: &mut M, page: Pfn, how: Drop) {
     }
 }
 
-/// Map `target` where migration entries of `source` stand, and unlock `source`.
-fn map<M: MmOps>(ops: &mut M, rules: Rules, source: Pfn, target: Pfn, how: Release) {
+/// Is `entry`, in an area of anonymous memory, the only one there is of `source`, so that no rmap has to be asked for
+/// others?
+///
+/// A migration entry that is writable or exclusive is: a page that is mapped twice is exclusive nowhere, and `fork()`
+/// makes both entries readable ones. One that is gone, or was moved, is somewhere else.
+///
+/// ```
+/// use migrate_pin_core::finalize::decide_in_place;
+/// use migrate_pin_core::ops::{Pte, PteBits};
+/// use migrate_pin_core::Pfn;
+/// assert!(decide_in_place(Pte::Migration(Pfn(7), PteBits::EXCLUSIVE), Pfn(7)));
+/// assert!(!decide_in_place(Pte::Migration(Pfn(7), PteBits::empty()), Pfn(7)));
+/// assert!(!decide_in_place(Pte::Migration(Pfn(8), PteBits::WRITE), Pfn(7)));
+/// ```
+#[must_use]
+#[inline]
+pub fn decide_in_place(entry: Pte, source: Pfn) -> bool {
+    let exclusive = PteBits::WRITE | PteBits::EXCLUSIVE;
+    matches!(entry, Pte::Migration(page, bits) if page == source && bits.intersects(exclusive))
+}
+
+/// What is mapped where the migration entries of the source stand, and how that page is released.
+#[inline(always)]
+const fn target(plan: Finalize, old: Pfn, new: Option<Pfn>) -> Option<(Pfn, Release)> {
+    match (plan, new) {
+        (Finalize::GoBack { source, .. }, _) => Some((old, source)),
+        (
+            Finalize::GoOn {
+                source,
+                destination: None,
+            },
+            Some(new),
+        ) => Some((new, source)),
+        (
+            Finalize::GoOn {
+                destination: Some(how),
+                ..
+            },
+            Some(new),
+        ) => Some((new, how)),
+        _ => None,
+    }
+}
+
+/// What becomes of a destination that is not mapped.
+const fn unused(plan: Finalize) -> Option<Drop> {
+    match plan {
+        Finalize::DropDestination(how) => Some(how),
+        Finalize::GoBack { destination, .. } => destination,
+        _ => None,
+    }
+}
+
+/// 6.12: what is about to be mapped goes to the LRU first.
+#[inline(always)]
+fn to_lru<M: MmOps>(ops: &mut M, rules: Rules, target: Pfn, how: Release) {
     if rules.lru_before_mapping() && goes_to_lru(how) {
         ops.lru_cache_add(target);
     }
-    ops.remove_migration_ptes(source, target);
-    ops.unlock_page(source);
 }
 
-/// Finalize one entry.
-fn finalize_one<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) {
-    let facts = FinalizeFacts {
-        src: src.pfn().map(|page| ops.page_zone(page).is_device()),
-        dst: dst.pfn().map(|page| ops.page_zone(page).is_device()),
-        same: src.pfn() == dst.pfn(),
-        migrating: src.migrating(),
-        pin: src.pin(),
-        unpin: dst.is_unpin(),
-    };
-    if let (Some(page), true) = (dst.pfn(), rules.checks_words()) {
-        // The mark is under the page's lock, which is about to go.
-        ops.unclaim_destination(page);
-    }
-    match (decide_finalize(rules, facts), src.pfn(), dst.pfn()) {
-        (Finalize::DropDestination(how), _, Some(new)) => drop_destination(ops, new, how),
-        (
-            Finalize::GoBack {
-                destination,
-                source,
+/// What is to be done with one entry, whose pages are device memory or not.
+#[inline(always)]
+const fn plan(rules: Rules, src: SrcPfn, dst: DstPfn, devices: (bool, bool)) -> Finalize {
+    let (from, to) = (src.pfn(), dst.pfn());
+    decide_finalize(
+        rules,
+        FinalizeFacts {
+            src: match from {
+                Some(_) => Some(devices.0),
+                None => None,
             },
-            Some(old),
-            new,
-        ) => {
-            if let (Some(how), Some(new)) = (destination, new) {
-                drop_destination(ops, new, how);
-            }
-            map(ops, rules, old, old, source);
+            dst: match to {
+                Some(_) => Some(devices.1),
+                None => None,
+            },
+            same: match (from, to) {
+                (Some(from), Some(to)) => from.0 == to.0,
+                (None, None) => true,
+                _ => false,
+            },
+            migrating: src.migrating(),
+            pin: src.pin(),
+            unpin: dst.is_unpin(),
+        },
+    )
+}
+
+/// Which pages of up to [`TOGETHER`] entries are device memory, a bit each: sources, and destinations.
+type Devices = (u64, u64);
+
+/// Do what is planned for one entry; `mapped` if its page was mapped already.
+#[inline(always)]
+fn finalize_one<M: MmOps>(
+    ops: &mut M,
+    rules: Rules,
+    src: SrcPfn,
+    dst: DstPfn,
+    plan: Finalize,
+    mapped: bool,
+) {
+    let new = dst.pfn();
+    if let (Some(new), true) = (new, rules.checks_words()) {
+        // The mark is under the page's lock, which is about to go.
+        ops.unclaim_destination(new);
+    }
+    if let (Some(new), Some(how)) = (new, unused(plan)) {
+        drop_destination(ops, new, how);
+    }
+    let Some(old) = src.pfn() else {
+        return;
+    };
+    if let (Some((target, how)), false) = (target(plan, old, new), mapped) {
+        to_lru(ops, rules, target, how);
+        ops.remove_migration_ptes(old, target);
+    }
+    match (plan, new) {
+        (Finalize::GoBack { source, .. }, _) => {
+            ops.unlock_page(old);
             release(ops, rules, old, source);
         }
         (
@@ -201,10 +289,9 @@ fn finalize_one<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) {
                 source,
                 destination,
             },
-            Some(old),
             Some(new),
         ) => {
-            map(ops, rules, old, new, destination.unwrap_or(source));
+            ops.unlock_page(old);
             release(ops, rules, old, source);
             if let Some(destination) = destination {
                 ops.unlock_page(new);
@@ -215,12 +302,105 @@ fn finalize_one<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) {
     }
 }
 
-/// Finalize every entry. A destination array that is shorter stands for no destinations.
-pub(crate) fn finalize<P: Policy, S: Shape, M: MmOps>(ops: &mut M, src: &[SrcPfn], dst: &[DstPfn]) {
-    let rules = Rules::of::<P, S>();
+/// How many entries are looked at under one PTL: as many as an integer has bits to remember them by.
+const TOGETHER: usize = u64::BITS as usize;
+
+/// How many pages there are from `addr` on, at least one, and no more than [`TOGETHER`], whose entries are in one
+/// page-table page; and is there one?
+fn together<M: MmOps>(ops: &mut M, area: &Context<M::Vma>, addr: usize) -> (usize, bool) {
+    let most = addr
+        .wrapping_add(TOGETHER << PAGE_SHIFT)
+        .min(area.range.end);
+    let span = ops.pmd_span(area.vma, addr, most);
+    let pages = span.until.min(most).saturating_sub(addr) >> PAGE_SHIFT;
+    (pages.max(1), span.kind == PmdKind::Table)
+}
+
+/// Turn those entries back that are the only ones of their page, from `addr` on, under one PTL; a bit for each.
+#[inline(always)]
+fn restore_in_place<M: MmOps>(
+    ops: &mut M,
+    rules: Rules,
+    area: &Context<M::Vma>,
+    addr: usize,
+    (src, dst, devices): (&[SrcPfn], &[DstPfn], Devices),
+) -> u64 {
+    if !ops.pte_lock(area.vma, addr) {
+        return 0;
+    }
+    let (mut mapped, mut bit, mut at) = (0, 1, addr);
     let mut dst = dst.iter();
     for src in src {
         let dst = dst.next().copied().unwrap_or_default();
-        finalize_one(ops, rules, *src, dst);
+        if let Some(old) = src.pfn() {
+            let devices = (devices.0 & bit != 0, devices.1 & bit != 0);
+            let done = match target(plan(rules, *src, dst, devices), old, dst.pfn()) {
+                None => false,
+                // The LRU comes first, so that the flags of a page that is locked in memory come out right.
+                Some((target, how)) if goes_to_lru(how) => {
+                    let alone = decide_in_place(ops.pte_get(area.vma, at), old);
+                    if alone {
+                        to_lru(ops, rules, target, how);
+                        ops.restore_pte(area.vma, at, target);
+                    }
+                    alone
+                }
+                Some((target, _)) => ops.restore_exclusive_pte(area.vma, at, old, target),
+            };
+            if done {
+                mapped |= bit;
+            }
+        }
+        bit <<= 1;
+        at = at.wrapping_add(PAGE_SIZE);
+    }
+    ops.pte_unlock(area.vma, addr);
+    mapped
+}
+
+/// Finalize every entry. A destination array that is shorter stands for no destinations. Where no `area` says where the
+/// entries are, the rmap finds them.
+pub(crate) fn finalize<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    area: Option<&Context<M::Vma>>,
+    src: &[SrcPfn],
+    dst: &[DstPfn],
+) {
+    let rules = Rules::of::<P, S>();
+    let area = area.filter(|area| rules.restores_in_place() && area.anonymous);
+    let mut addr = area.map_or(0, |area| area.range.start);
+    let (mut src, mut dst) = (src, dst);
+    while !src.is_empty() {
+        let (pages, table) = area.map_or((TOGETHER, false), |area| together(ops, area, addr));
+        let here = src.get(..pages).unwrap_or(src);
+        let (mut devices, mut bit, mut to) = ((0, 0), 1, dst.iter());
+        for word in here {
+            let to = to.next().copied().unwrap_or_default();
+            if word.pfn().is_some_and(|page| ops.page_is_device(page)) {
+                devices.0 |= bit;
+            }
+            if to.pfn().is_some_and(|page| ops.page_is_device(page)) {
+                devices.1 |= bit;
+            }
+            bit <<= 1;
+        }
+        let sources = here.iter().any(|word| word.pfn().is_some());
+        let mut mapped = match area {
+            Some(area) if table && sources => {
+                restore_in_place(ops, rules, area, addr, (here, dst, devices))
+            }
+            _ => 0,
+        };
+        let mut to = dst.iter();
+        for word in here {
+            let to = to.next().copied().unwrap_or_default();
+            let plan = plan(rules, *word, to, (devices.0 & 1 != 0, devices.1 & 1 != 0));
+            finalize_one(ops, rules, *word, to, plan, mapped & 1 != 0);
+            mapped >>= 1;
+            devices = (devices.0 >> 1, devices.1 >> 1);
+        }
+        src = src.get(pages..).unwrap_or_default();
+        dst = dst.get(pages..).unwrap_or_default();
+        addr = addr.wrapping_add(pages << PAGE_SHIFT);
     }
 }

@@ -43,6 +43,7 @@ pub enum Move {
 /// `expected_page_refs()` plus `extra_count`; in 6.12 `folio_expected_ref_count()` of a page that is mapped
 /// nowhere, plus 1 and `extra_count`.
 #[must_use]
+#[inline(always)]
 pub const fn expected_count(rules: Rules, facts: MoveFacts) -> i64 {
     let device = facts.device_private && rules.device_pages_count_one_more();
     let private = facts.private
@@ -60,7 +61,7 @@ pub const fn expected_count(rules: Rules, facts: MoveFacts) -> i64 {
 /// Device-private pages may have references of waiters, which are
 /// [ignored](Rules::ignores_device_waiters); a negative `extra_count` ignores them for any page that is in no cache.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub const fn decide_move(rules: Rules, facts: MoveFacts) -> Move {
     let expected = expected_count(rules, facts);
     let tolerant = facts.extra_count < 0;
@@ -108,6 +109,7 @@ fn replace_in_cache<M: MmOps>(
 }
 
 /// `migrate_page_move_mapping()`: true if `new` has taken the place of `old`.
+#[inline(always)]
 pub fn move_mapping<M: MmOps>(
     ops: &mut M,
     rules: Rules,
@@ -115,12 +117,13 @@ pub fn move_mapping<M: MmOps>(
     old: Pfn,
     extra_count: i32,
 ) -> bool {
+    let look = ops.page_look(old);
     let facts = MoveFacts {
-        mapping: ops.page_mapping(old),
+        mapping: look.mapping,
         extra_count,
-        device_private: ops.page_zone(old).is_device_private(),
-        private: ops.page_has_private(old),
-        count: ops.page_count(old),
+        device_private: look.zone.is_device_private(),
+        private: look.private,
+        count: look.count,
     };
     match decide_move(rules, facts) {
         Move::Again | Move::Invalid => false,
@@ -135,6 +138,7 @@ pub fn move_mapping<M: MmOps>(
 /// `migrate_page()`: move the mapping, then copy what `mode` says; true if `new` has taken the place of
 /// `old`. `known` is the number of references the caller knows of beyond the usual (`fault_page` in
 /// 6.12); a mode that tolerates any overrides it.
+#[inline(always)]
 pub fn migrate_page<M: MmOps>(
     ops: &mut M,
     rules: Rules,

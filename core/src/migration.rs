@@ -190,20 +190,25 @@ struct Guard<'a, M: MmOps, P: Policy, S: Shape> {
 }
 
 /// Give up what was unmapped: every page goes back to where it was. What stands in `dst` is the caller's still.
-pub(crate) fn put_back<P: Policy, S: Shape, M: MmOps>(ops: &mut M, src: &mut [SrcPfn]) {
+pub(crate) fn put_back<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    area: Option<&Context<M::Vma>>,
+    src: &mut [SrcPfn],
+) {
     for word in src.iter_mut() {
         *word = word.without(crate::MigratePfn::MIGRATE);
     }
-    finalize::<P, S, M>(ops, src, &[]);
+    finalize::<P, S, M>(ops, area, src, &[]);
     src.fill(SrcPfn::NONE);
 }
 
 impl<M: MmOps, P: Policy, S: Shape> Drop for Guard<'_, M, P, S> {
     fn drop(&mut self) {
+        let area = Some(&self.context);
         match self.stage {
             RawStage::Done => {}
-            RawStage::Unmapped => put_back::<P, S, M>(&mut self.ops, self.src),
-            RawStage::Moved => finalize::<P, S, M>(&mut self.ops, self.src, self.dst),
+            RawStage::Unmapped => put_back::<P, S, M>(&mut self.ops, area, self.src),
+            RawStage::Moved => finalize::<P, S, M>(&mut self.ops, area, self.src, self.dst),
         }
     }
 }
@@ -312,6 +317,61 @@ impl<M: MmOps, P: Policy, S: Shape> Guard<'_, M, P, S> {
     }
 }
 
+/// What the stages need, of a request that was carried from call to call.
+#[inline(always)]
+fn carried<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    request: &Request<'_, M::Vma>,
+) -> Result<Context<M::Vma>, Error> {
+    let rules = Rules::of::<P, S>();
+    let vma = ops.vma_facts(request.vma);
+    let range = border::check_range(rules, vma, request.range)?;
+    border::check_length(range, request.src.len(), request.dst.len())?;
+    if rules.checks_words() {
+        border::check_carried(request.src)?;
+    }
+    Ok(Context {
+        vma: request.vma,
+        range,
+        owner: request.owner,
+        select: request.select,
+        fault_page: request.fault_page.filter(|_| rules.has_fault_page()),
+        anonymous: vma.flags.contains(VmaFlags::ANONYMOUS),
+    })
+}
+
+/// [`Migration::pages`] for a caller that carries nothing but the words: [`Migration::from_words`], pages and
+/// [`Migration::into_words`] in one, without a [`Migration`] that is put together and taken apart.
+///
+/// # Errors
+/// As of `from_words` and of `pages`. Nothing was changed: with other destinations it can be tried again.
+pub fn pages_by_words<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    request: &mut Request<'_, M::Vma>,
+) -> Result<(), Error> {
+    let rules = Rules::of::<P, S>();
+    let context = carried::<P, S, M>(ops, request)?;
+    if rules.checks_words() {
+        border::claim_destinations(ops, rules, context.owner, request.src, request.dst)?;
+    }
+    let known = context.known();
+    pages::<P, S, M>(ops, known, Some(&context), request.src, request.dst);
+    Ok(())
+}
+
+/// [`Migration::finalize`] for a caller that carries nothing but the words.
+///
+/// # Errors
+/// As of [`Migration::from_words`]. Nothing was changed.
+pub fn finalize_by_words<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    request: &Request<'_, M::Vma>,
+) -> Result<(), Error> {
+    let context = carried::<P, S, M>(ops, request)?;
+    finalize::<P, S, M>(ops, Some(&context), request.src, request.dst);
+    Ok(())
+}
+
 /// FNV-1a over words. It finds accidents, not forgeries.
 fn checksum<V>(raw: &RawMigration<V>, src: &[SrcPfn], dst: &[DstPfn]) -> usize {
     // The 32-bit parameters; on 64 bits the upper half takes part through the carries.
@@ -402,24 +462,11 @@ impl<'a, M: MmOps, P: Policy, S: Shape, St: Stage> Migration<'a, M, P, S, St> {
         request: Request<'a, M::Vma>,
         cpages: usize,
     ) -> Result<Self, Error> {
-        let rules = Rules::of::<P, S>();
-        let vma = ops.vma_facts(request.vma);
-        let range = border::check_range(rules, vma, request.range)?;
-        border::check_length(range, request.src.len(), request.dst.len())?;
-        if rules.checks_words() {
-            border::check_carried(request.src)?;
-        }
+        let context = carried::<P, S, M>(&mut ops, &request)?;
         Ok(Self {
             guard: Guard {
                 ops,
-                context: Context {
-                    vma: request.vma,
-                    range,
-                    owner: request.owner,
-                    select: request.select,
-                    fault_page: request.fault_page.filter(|_| rules.has_fault_page()),
-                    anonymous: vma.flags.contains(VmaFlags::ANONYMOUS),
-                },
+                context,
                 src: request.src,
                 dst: request.dst,
                 cpages,

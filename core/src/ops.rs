@@ -11,6 +11,7 @@
 //!
 //! **Contexts.** *atomic* in a method's documentation: called with a page-table lock held, must not sleep.
 
+use crate::collect::{replace_exclusive, Replaced};
 use crate::pfn::Pfn;
 
 /// A half-open range of virtual addresses in bytes, `start..end`, both page aligned.
@@ -200,6 +201,23 @@ pub enum HugePmd {
     Page(Pfn),
 }
 
+/// Facts of one page ([`MmOps::page_look`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLook {
+    /// [`MmOps::page_compound`].
+    pub compound: bool,
+    /// [`MmOps::page_zone`].
+    pub zone: Zone,
+    /// [`MmOps::page_mapping`].
+    pub mapping: Mapping,
+    /// [`MmOps::page_has_private`].
+    pub private: bool,
+    /// [`MmOps::page_count`].
+    pub count: u32,
+    /// [`MmOps::page_mapcount`].
+    pub mapcount: u32,
+}
+
 /// Who holds a pin, and what stands for the page meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PinRecord {
@@ -255,6 +273,7 @@ macro_rules! for_each_primitive {
             TryToUnmap try_to_unmap(page: Pfn) -> (), fails ();
             RemoveMigrationPte remove_migration_pte(vma: Vma, addr: usize, old: Pfn, new: Pfn) -> ();
             RemoveMigrationPtes remove_migration_ptes(old: Pfn, new: Pfn) -> ();
+            RestorePte restore_pte(vma: Vma, addr: usize, new: Pfn) -> ();
             PageExists page_exists(page: Pfn) -> bool;
             PageZone page_zone(page: Pfn) -> Zone;
             PageCompound page_compound(page: Pfn) -> bool;
@@ -428,6 +447,11 @@ pub trait MmOps {
     /// `remove_migration_ptes()`: the same at every address where the rmap of `new` leads.
     fn remove_migration_ptes(&mut self, old: Pfn, new: Pfn);
 
+    /// What `remove_migration_pte()` does once it has found an entry, under the PTL that the caller holds: the
+    /// migration entry at `addr`, of an anonymous page and exclusive, becomes a mapping of `new` (6.12).
+    /// *atomic*.
+    fn restore_pte(&mut self, vma: Self::Vma, addr: usize, new: Pfn);
+
     // ---- pages: facts -----------------------------------------------------------------------------
 
     /// `pfn_valid()`: is there a `struct page`? Needs no reference.
@@ -456,6 +480,61 @@ pub trait MmOps {
 
     /// `PageLocked()`, by whomever.
     fn page_locked(&mut self, page: Pfn) -> bool;
+
+    /// Make the entry at `addr`, which maps `page`, an anonymous page that is mapped nowhere else, a migration entry,
+    /// and take its rmap and its reference away; was the entry present? None, and nothing changed, if the page may be
+    /// pinned for DMA. What it consists of is written here; a machine may do it in one go. 6.12, *atomic*.
+    #[inline]
+    fn unmap_exclusive_pte(&mut self, vma: Self::Vma, addr: usize, page: Pfn) -> Option<bool> {
+        let old = self.pte_clear_flush(vma, addr);
+        if !self.share_anon_rmap(page) {
+            self.pte_set(vma, addr, old);
+            return None;
+        }
+        let Replaced {
+            present,
+            dirty,
+            bits,
+        } = replace_exclusive(old);
+        if dirty {
+            self.set_page_dirty(page);
+        }
+        self.pte_set(vma, addr, Pte::Migration(page, bits));
+        self.remove_rmap(page, vma);
+        self.put_page(page);
+        Some(present)
+    }
+
+    /// Turn the entry at `addr` back if it is the only one of `old`, under the PTL that the caller holds; was it
+    /// ([`decide_in_place`](crate::finalize::decide_in_place))? A machine may do it in one go. *atomic*.
+    #[inline]
+    fn restore_exclusive_pte(&mut self, vma: Self::Vma, addr: usize, old: Pfn, new: Pfn) -> bool {
+        let alone = crate::finalize::decide_in_place(self.pte_get(vma, addr), old);
+        if alone {
+            self.restore_pte(vma, addr, new);
+        }
+        alone
+    }
+
+    /// `is_zone_device_page()`: what [`MmOps::page_zone`] says, for who wants to know no more.
+    #[inline]
+    fn page_is_device(&mut self, page: Pfn) -> bool {
+        self.page_zone(page).is_device()
+    }
+
+    /// What `migrate_vma_check_page()` wants to know, asked together. A machine may read it in one go; it is
+    /// a snapshot no more than one question after the other is.
+    #[inline]
+    fn page_look(&mut self, page: Pfn) -> PageLook {
+        PageLook {
+            compound: self.page_compound(page),
+            zone: self.page_zone(page),
+            mapping: self.page_mapping(page),
+            private: self.page_has_private(page),
+            count: self.page_count(page),
+            mapcount: self.page_mapcount(page),
+        }
+    }
 
     // ---- pages: locks and references --------------------------------------------------------------
 
@@ -587,6 +666,26 @@ macro_rules! forward_by_reference {
                     (**self).$method($($arg),*)
                 }
             )*
+
+            #[inline]
+            fn unmap_exclusive_pte(&mut self, vma: Vma, addr: usize, page: Pfn) -> Option<bool> {
+                (**self).unmap_exclusive_pte(vma, addr, page)
+            }
+
+            #[inline]
+            fn restore_exclusive_pte(&mut self, vma: Vma, addr: usize, old: Pfn, new: Pfn) -> bool {
+                (**self).restore_exclusive_pte(vma, addr, old, new)
+            }
+
+            #[inline]
+            fn page_is_device(&mut self, page: Pfn) -> bool {
+                (**self).page_is_device(page)
+            }
+
+            #[inline]
+            fn page_look(&mut self, page: Pfn) -> PageLook {
+                (**self).page_look(page)
+            }
         }
     };
 }

@@ -44,6 +44,7 @@ pub enum Pages {
 
 /// The tests of `migrate_vma_pages()`, in their order.
 #[must_use]
+#[inline(always)]
 pub const fn decide_pages(rules: Rules, facts: PagesFacts) -> Pages {
     let Some(dst) = facts.dst else {
         return Pages::Refuse;
@@ -81,6 +82,7 @@ pub const fn decide_pages(rules: Rules, facts: PagesFacts) -> Pages {
 }
 
 /// Decide on one entry, trying to free the swap cache once where that may help.
+#[inline(always)]
 fn verdict<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) -> Pages {
     let mut facts = PagesFacts {
         src: src.pfn().map(|page| ops.page_mapping(page)),
@@ -105,6 +107,7 @@ fn verdict<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) -> Pag
 }
 
 /// Move the identity of a source to its destination; did it work?
+#[inline(always)]
 fn hand_over<M: MmOps>(
     ops: &mut M,
     rules: Rules,
@@ -125,6 +128,7 @@ fn hand_over<M: MmOps>(
 
 /// Hand over every entry that has a destination. A migration from device pfns has no area, and so nothing that a
 /// destination could be inserted into.
+#[inline(always)]
 pub(crate) fn pages<P: Policy, S: Shape, M: MmOps>(
     ops: &mut M,
     known: Known,

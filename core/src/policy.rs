@@ -327,4 +327,12 @@ impl Rules {
     pub const fn ignores_device_waiters(self) -> bool {
         self.hardened() || !self.modern()
     }
+
+    /// Hardened, 6.12: a migration entry that says that its page is mapped nowhere else is turned back where it
+    /// stands, with those of its neighbours under one PTL. The patch, and the kernel, look for it through the rmap:
+    /// half the work of finalize, to find what the caller's own range tells.
+    #[must_use]
+    pub const fn restores_in_place(self) -> bool {
+        self.hardened() && self.modern()
+    }
 }

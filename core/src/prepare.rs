@@ -92,7 +92,7 @@ pub(crate) fn prepare<P: Policy, S: Shape, M: MmOps>(
             }
             *word = word.with(MigratePfn::LOCKED);
         }
-        let device = ops.page_zone(page).is_device();
+        let device = ops.page_is_device(page);
         let mut isolated = false;
         if !device {
             if !ops.page_lru(page) && may_drain {
@@ -105,7 +105,8 @@ pub(crate) fn prepare<P: Policy, S: Shape, M: MmOps>(
                 ops.put_page(page);
             }
         }
-        let accounted = (device || isolated) && check(ops, rules, page, context.fault_page);
+        let accounted =
+            (device || isolated) && check(rules, page, ops.page_look(page), context.fault_page);
         let facts = PrepareFacts {
             replaced,
             device,

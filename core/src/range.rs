@@ -103,8 +103,8 @@ impl<M: MmOps, P: Policy> Drop for Guard<'_, M, P> {
     fn drop(&mut self) {
         match self.stage {
             RawStage::Done => {}
-            RawStage::Unmapped => put_back::<P, V6_12, M>(&mut self.ops, self.src),
-            RawStage::Moved => finalize::<P, V6_12, M>(&mut self.ops, self.src, self.dst),
+            RawStage::Unmapped => put_back::<P, V6_12, M>(&mut self.ops, None, self.src),
+            RawStage::Moved => finalize::<P, V6_12, M>(&mut self.ops, None, self.src, self.dst),
         }
     }
 }

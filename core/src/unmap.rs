@@ -44,6 +44,7 @@ pub struct Unmap {
 /// assert!(!hardened.migrate && !hardened.pin);
 /// ```
 #[must_use]
+#[inline(always)]
 pub const fn decide_unmap(rules: Rules, facts: UnmapFacts) -> Unmap {
     let migrate =
         !facts.mapped && (facts.accounted || facts.pin) && !(facts.pin && facts.maybe_pinned);
@@ -56,15 +57,17 @@ pub const fn decide_unmap(rules: Rules, facts: UnmapFacts) -> Unmap {
 }
 
 /// Unmap one locked page, and pin it if that is wanted; does it still migrate?
+#[inline(always)]
 fn unmap_one<M: MmOps>(ops: &mut M, rules: Rules, known: Known, page: Pfn, pin: bool) -> bool {
     if ops.page_mapcount(page) > 0 {
         ops.try_to_unmap(page);
     }
+    let look = ops.page_look(page);
     let facts = UnmapFacts {
-        mapped: ops.page_mapcount(page) > 0,
-        accounted: check(ops, rules, page, known.fault_page),
+        mapped: look.mapcount > 0,
+        accounted: check(rules, page, look, known.fault_page),
         pin,
-        maybe_pinned: pin && maybe_dma_pinned(ops.page_count(page)),
+        maybe_pinned: pin && maybe_dma_pinned(look.count),
     };
     let verdict = decide_unmap(rules, facts);
     if !verdict.pin {
@@ -100,7 +103,7 @@ fn restore<M: MmOps>(ops: &mut M, src: &mut [SrcPfn], mut refused: usize, how: R
         *word = SrcPfn::NONE;
         ops.unlock_page(page);
         refused -= 1;
-        if how == Restore::Putback && !ops.page_zone(page).is_device() {
+        if how == Restore::Putback && !ops.page_is_device(page) {
             ops.putback_lru_page(page);
         } else {
             ops.put_page(page);
@@ -132,6 +135,7 @@ pub(crate) fn unmap<P: Policy, S: Shape, M: MmOps>(
 }
 
 /// 6.12: isolate and unmap what collect found, in one pass; the new `cpages`, counted anew.
+#[inline(always)]
 pub(crate) fn isolate_and_unmap<P: Policy, S: Shape, M: MmOps>(
     ops: &mut M,
     known: Known,
@@ -147,7 +151,7 @@ pub(crate) fn isolate_and_unmap<P: Policy, S: Shape, M: MmOps>(
             unmapped += usize::from(word.migrating());
             continue;
         };
-        let device = ops.page_zone(page).is_device();
+        let device = ops.page_is_device(page);
         if !device {
             if !ops.page_lru(page) && may_drain {
                 ops.lru_add_drain_all();

@@ -196,7 +196,7 @@ fn source_words() {
 fn as_posted_looks_at_no_word() {
     fn body<S: Shape>() {
         let m = machine::<S>();
-        m.with(|s| s.ptes = [Pte::Other; 8]);
+        m.with(|s| s.ptes = vec![Pte::Other; 8]);
         let words = [SrcPfn::from_raw(1 << 5), SrcPfn::from_raw(8)];
         let (mut src, mut dst) = (words, [DstPfn::from_raw(2); 2]);
         asked::<AsPosted, S>(&m, span(0, 2), &mut src, &mut dst, None).unwrap();
@@ -484,15 +484,19 @@ fn destination_pages() {
 fn a_page_that_is_nobody_s_is_not_looked_at() {
     // One that does not exist has no facts; one that is free may be anybody's by the next.
     fn body<P: Policy, S: Shape>() {
+        // A free page of a device stands at 1 in 5.11.
+        let free = match modern::<S>() {
+            false => "page_exists; page_zone; page_count",
+            true => "page_exists; page_count",
+        };
+        let whole = format!(
+            "{free}; page_compound; page_zone; page_mapping; page_has_private; page_count
+            page_mapcount; page_locked; page_lru; pin_record; claim_destination"
+        );
         for (page, alloc, asked) in [
             (Pfn(1 << 20), false, "page_exists"),
-            (p('P'), false, "page_exists; page_zone; page_count"),
-            (
-                p('P'),
-                true,
-                "page_exists; page_zone; page_count; page_locked; page_compound; page_mapcount
-                page_lru; page_mapping; pin_record; claim_destination",
-            ),
+            (p('P'), false, free),
+            (p('P'), true, whole.as_str()),
         ] {
             let m = machine::<S>();
             m.with(|s| s.anon(0, 'A', W));
@@ -506,12 +510,12 @@ fn a_page_that_is_nobody_s_is_not_looked_at() {
             with_facts();
             let calls = match migration.pages() {
                 Ok(moved) => {
-                    let first = first_calls(10);
+                    let first = first_calls(asked.split([';', '\n']).count());
                     let _ = moved.into_raw();
                     first
                 }
                 Err(refused) => {
-                    let calls = first_calls(10);
+                    let calls = first_calls(usize::MAX);
                     drop(refused);
                     calls
                 }

@@ -6,7 +6,7 @@ use migrate_pin_core::{
 };
 
 use crate::mock::{all, device, expect, forget_calls, p, present, span, Machine, OWN, R, VMA, W};
-use crate::{hardened, machine, modern, rules, NO, NONE, PIN};
+use crate::{by_rmap, hardened, looked, machine, modern, rules, under_ptl, NO, NONE, PIN};
 
 /// Setup, pages with `to`, finalize; the log holds the calls of finalize.
 fn finalize<P: Policy, S: Shape>(m: &Machine, src: &mut [SrcPfn], to: &[DstPfn]) {
@@ -59,8 +59,10 @@ fn moved_to_the_device() {
             "putback_lru_page A"
         };
         expect(&format!(
-            "{} remove_migration_ptes A a; unlock_page A; {source}; unlock_page a; put_page a",
-            unclaim::<P>('a')
+            "{}{}{} unlock_page A; {source}; unlock_page a; put_page a",
+            under_ptl::<P, S>(1, "pte_get 0 = migration A:w; restore_pte 0 a"),
+            unclaim::<P>('a'),
+            by_rmap::<P, S>("remove_migration_ptes A a"),
         ));
         m.with(|s| s.settle());
         let state = m.state();
@@ -80,8 +82,10 @@ fn pinned() {
         finalize::<P, S>(&m, &mut [PIN], &[a]);
         // It stays isolated, with the references of isolation and pin.
         expect(&format!(
-            "{} remove_migration_ptes A a; unlock_page A; unlock_page a; put_page a",
-            unclaim::<P>('a')
+            "{}{}{} unlock_page A; unlock_page a; put_page a",
+            under_ptl::<P, S>(1, "pte_get 0 = migration A:w; restore_pte 0 a"),
+            unclaim::<P>('a'),
+            by_rmap::<P, S>("remove_migration_ptes A a"),
         ));
         let state = m.state();
         assert_eq!(
@@ -121,9 +125,14 @@ fn unpinned() {
                 unclaim::<P>('A')
             ),
             true => format!(
-                "{} lru_cache_add A; remove_migration_ptes a A; unlock_page a; put_page a; unlock_page A
+                "{}{}{} unlock_page a; put_page a; unlock_page A
                 {forget}; page_ref_sub A 1024; put_page A",
-                unclaim::<P>('A')
+                under_ptl::<P, S>(
+                    1,
+                    "pte_get 0 = migration a:w; lru_cache_add A; restore_pte 0 A"
+                ),
+                unclaim::<P>('A'),
+                by_rmap::<P, S>("lru_cache_add A; remove_migration_ptes a A"),
             ),
         });
         // The ledger: the batch and the mapping.
@@ -163,6 +172,11 @@ fn back_to_the_source() {
                 false => String::new(),
             };
             let back = "remove_migration_ptes A A; unlock_page A";
+            let first = under_ptl::<P, S>(
+                1,
+                "pte_get 0 = migration A:w; lru_cache_add A; restore_pte 0 A",
+            );
+            let map = by_rmap::<P, S>("lru_cache_add A; remove_migration_ptes A A");
             let unpin = if pin {
                 "pin_remove A; page_ref_sub A 1024"
             } else {
@@ -172,7 +186,7 @@ fn back_to_the_source() {
                 // Defect 2: a source with PIN is neither unpinned nor put back.
                 (_, true) => format!("{dropped} {back}"),
                 (false, _) => format!("{dropped} {back}; {unpin}; putback_lru_page A"),
-                (true, _) => format!("{dropped} lru_cache_add A; {back}; {unpin}; put_page A"),
+                (true, _) => format!("{first}{dropped}{map} unlock_page A; {unpin}; put_page A"),
             });
             if pin && !hardened::<P>() {
                 assert_eq!(m.state()[p('A')].count, 2 + 1024);
@@ -206,7 +220,11 @@ fn a_device_page_goes_back() {
         });
         let before = m.state();
         finalize::<P, S>(&m, &mut [NONE], &[NO]);
-        expect("remove_migration_ptes a a; unlock_page a; put_page a");
+        // Readable: others may map it.
+        expect(&format!(
+            "{} remove_migration_ptes a a; unlock_page a; put_page a",
+            under_ptl::<P, S>(1, "pte_get 0 = migration a:")
+        ));
         assert_eq!(m.state(), before);
     }
     all!(body);
@@ -229,10 +247,15 @@ fn device_to_system_and_device_to_device() {
             false => ("", "putback_lru_page N"),
         };
         expect(&format!(
-            "{} {before}; remove_migration_ptes a N; unlock_page a; put_page a; unlock_page N; {after}
-            {} remove_migration_ptes b c; unlock_page b; put_page b; unlock_page c; put_page c",
+            "{}{} {before}; remove_migration_ptes a N; unlock_page a; put_page a; unlock_page N; {after}
+            {}{} unlock_page b; put_page b; unlock_page c; put_page c",
+            under_ptl::<P, S>(
+                2,
+                "pte_get 0 = migration a:; pte_get 1 = migration b:w; restore_pte 1 c"
+            ),
             unclaim::<P>('N'),
             unclaim::<P>('c'),
+            by_rmap::<P, S>("remove_migration_ptes b c"),
         ));
         m.with(|s| s.settle());
         let state = m.state();
@@ -252,7 +275,7 @@ fn no_source() {
         let to = [new(&m, 'a'), new(&m, 'b'), NO, new(&m, 'N')];
         finalize::<P, S>(&m, &mut [NONE; 4], &to);
         let drop = |c| format!("{} unlock_page {c}; put_page {c};", unclaim::<P>(c));
-        expect(&['a', 'b', 'N'].map(drop).concat());
+        expect(&(looked::<P, S>(4) + &['a', 'b', 'N'].map(drop).concat()));
         m.with(|s| s.settle());
         let state = m.state();
         assert_eq!(state.freed, [p('b')]);
@@ -290,8 +313,10 @@ fn an_unpin_that_is_refused_keeps_its_pin() {
         // As posted the plain put drops the isolation's reference under the pin.
         let put = if hardened::<P>() { "" } else { "put_page A" };
         expect(&format!(
-            "{} unlock_page A; {put}; remove_migration_ptes a a; unlock_page a; put_page a",
-            unclaim::<P>('A')
+            "{}{} unlock_page A; {put}; {} unlock_page a; put_page a",
+            under_ptl::<P, S>(1, "pte_get 0 = migration a:w; restore_pte 0 a"),
+            unclaim::<P>('A'),
+            by_rmap::<P, S>("remove_migration_ptes a a"),
         ));
         if hardened::<P>() {
             assert_eq!(m.state(), before);
@@ -347,9 +372,9 @@ fn words_that_stand_for_nothing() {
     // A word from outside, as posted: VALID without MIGRATE goes back; the rest is nothing.
     fn body<P: Policy, S: Shape>() {
         let m = machine::<S>();
-        m.with(|s| s.ptes = [Pte::Other; 8]);
+        m.with(|s| s.ptes = vec![Pte::Other; 8]);
         finalize::<P, S>(&m, &mut [NONE, PIN, NONE], &[NO; 3]);
-        expect("");
+        expect(&looked::<P, S>(3));
     }
     all!(body);
 }

@@ -7,6 +7,7 @@ mod border;
 mod collect;
 mod finalize;
 mod handover;
+mod in_place;
 mod isolate;
 mod mock;
 mod pin;
@@ -68,6 +69,39 @@ pub(crate) fn hardened<P: Policy>() -> bool {
 
 pub(crate) fn modern<S: Shape>() -> bool {
     S::KIND == ShapeKind::V6_12
+}
+
+/// Does finalize turn entries of anonymous areas back where they stand?
+pub(crate) fn in_place<P: Policy, S: Shape>() -> bool {
+    hardened::<P>() && modern::<S>()
+}
+
+/// What finalize calls before anything else, [in place](in_place), for the first `pages` of the area, which are in
+/// one page-table page: `calls` are those under the PTL.
+pub(crate) fn under_ptl<P: Policy, S: Shape>(pages: usize, calls: &str) -> String {
+    match in_place::<P, S>() {
+        true => format!(
+            "{} pte_lock 0; {calls}; pte_unlock 0;",
+            looked::<P, S>(pages)
+        ),
+        false => String::new(),
+    }
+}
+
+/// The same where no word has a page, so that no PTL is taken.
+pub(crate) fn looked<P: Policy, S: Shape>(pages: usize) -> String {
+    match in_place::<P, S>() {
+        true => format!("pmd_span 0..{pages} = Table ..{pages};"),
+        false => String::new(),
+    }
+}
+
+/// What finalize calls for a page whose entry is not turned back [in place](in_place) before.
+pub(crate) fn by_rmap<P: Policy, S: Shape>(calls: &str) -> String {
+    match in_place::<P, S>() {
+        true => String::new(),
+        false => format!("{calls};"),
+    }
 }
 
 /// References on a device-private page that nobody accounts for are no reason to refuse it.

@@ -17,7 +17,7 @@ pub(crate) type Vma = u8;
 pub(crate) const VMA: Vma = 7;
 /// Where it starts.
 pub(crate) const BASE: usize = 0x7_0000_0000;
-/// How many pages it has.
+/// How many pages it has, unless it is a [large](Machine::large) one.
 pub(crate) const PAGES: usize = 8;
 /// The driver.
 pub(crate) const OWN: Owner = Owner(0xd0);
@@ -26,9 +26,21 @@ pub(crate) const OTHER: Owner = Owner(0xd1);
 
 /// A page is named by a letter, which is its pfn: `A`..`M` are in use, `N`..`Z` are free system pages; `a`..`m`
 /// are device-private and ours, `n`..`q` another's, `r` is device-coherent and ours, `s` another's, `t` other
-/// device memory.
+/// device memory. Of the letters of [`system`] and [`private`] there is one for each page of a large area.
 pub(crate) const fn p(letter: char) -> Pfn {
     Pfn(letter as usize)
+}
+
+/// The `nth` system page of a [large](Machine::large) machine.
+pub(crate) fn system(nth: usize) -> char {
+    assert!(nth < 0x100);
+    name(Pfn(0x400 + nth))
+}
+
+/// The `nth` of its device-private pages, which are ours.
+pub(crate) fn private(nth: usize) -> char {
+    assert!(nth < 0x100);
+    name(Pfn(0x500 + nth))
 }
 
 pub(crate) const fn at(index: usize) -> usize {
@@ -88,7 +100,7 @@ pub(crate) struct State {
     pub(crate) shape: ShapeKind,
     pub(crate) pages: Vec<Page>,
     pub(crate) flags: VmaFlags,
-    pub(crate) ptes: [Pte; PAGES],
+    pub(crate) ptes: Vec<Pte>,
     /// Entries elsewhere, that only the rmap finds.
     pub(crate) others: Vec<Pte>,
     /// Pages a pmd covers, and what the pmds are.
@@ -138,13 +150,13 @@ impl Default for Script {
 #[derive(Clone)]
 pub(crate) struct Machine(Rc<(RefCell<State>, RefCell<Script>)>);
 
-fn zone(letter: u8) -> Zone {
-    match letter {
-        b'a'..=b'm' => Zone::DevicePrivate(OWN),
-        b'n'..=b'q' => Zone::DevicePrivate(OTHER),
-        b'r' => Zone::DeviceCoherent(OWN),
-        b's' => Zone::DeviceCoherent(OTHER),
-        b't' => Zone::DeviceOther,
+fn zone(page: Pfn) -> Zone {
+    match name(page) {
+        'a'..='m' | '\u{500}'..='\u{5ff}' => Zone::DevicePrivate(OWN),
+        'n'..='q' => Zone::DevicePrivate(OTHER),
+        'r' => Zone::DeviceCoherent(OWN),
+        's' => Zone::DeviceCoherent(OTHER),
+        't' => Zone::DeviceOther,
         _ => Zone::System,
     }
 }
@@ -245,6 +257,12 @@ impl State {
         self.drain(&[0, 1]);
     }
 
+    /// All is quiet, and [every count](Self::audit) is right.
+    pub(crate) fn audit_settled(&mut self) {
+        self.settle();
+        self.audit();
+    }
+
     fn entries(&mut self) -> impl Iterator<Item = &mut Pte> {
         self.ptes.iter_mut().chain(self.others.iter_mut())
     }
@@ -272,8 +290,8 @@ impl State {
         assert!(self.ptl.is_none() && !self.pmd_locked && self.cache_locked.is_none());
         assert!(self.sections.is_empty(), "a notifier section is open");
         for (pfn, page) in self.pages.iter().enumerate() {
+            let letter = name(Pfn(pfn));
             let name = Pfn(pfn);
-            let letter = pfn as u8 as char;
             let of = |pte: &&Pte| matches!(**pte, Pte::Present(Present::Page(page), _) | Pte::DevicePrivate(page, _) if page == name);
             let mapped = self.ptes.iter().chain(&self.others).filter(of).count() as u32;
             let migrating = |pte: &Pte| matches!(*pte, Pte::Migration(page, _) if page == name);
@@ -322,8 +340,22 @@ impl std::ops::IndexMut<Pfn> for State {
 impl Machine {
     /// An empty anonymous writable area, all of it under one page-table page.
     pub(crate) fn new(shape: ShapeKind) -> Self {
-        let page = |letter: u8| Page {
-            count: u32::from(zone(letter).is_device() && shape == ShapeKind::V5_11),
+        Self::with_pages(shape, PAGES, 128)
+    }
+
+    /// The same, of so many pages in page-table pages of `pmd_pages`, with the pages of [`system`] and [`private`].
+    pub(crate) fn large(shape: ShapeKind, pages: usize, pmd_pages: usize) -> Self {
+        let machine = Self::with_pages(shape, pages, 0x600);
+        machine.with(|state| {
+            state.pmd_pages = pmd_pages;
+            state.pmds = vec![PmdKind::Table; pages.div_ceil(pmd_pages)];
+        });
+        machine
+    }
+
+    fn with_pages(shape: ShapeKind, ptes: usize, pages: usize) -> Self {
+        let page = |page: usize| Page {
+            count: u32::from(zone(Pfn(page)).is_device() && shape == ShapeKind::V5_11),
             mapcount: 0,
             extra: 0,
             locked: false,
@@ -331,7 +363,7 @@ impl Machine {
             batch: None,
             isolated: false,
             mapping: Mapping::None,
-            zone: zone(letter),
+            zone: zone(Pfn(page)),
             compound: false,
             private: false,
             dirty: false,
@@ -348,9 +380,9 @@ impl Machine {
         };
         let state = State {
             shape,
-            pages: (0..128).map(page).collect(),
+            pages: (0..pages).map(page).collect(),
             flags: VmaFlags::ANONYMOUS | VmaFlags::WRITE,
-            ptes: [Pte::None; PAGES],
+            ptes: vec![Pte::None; ptes],
             others: Vec::new(),
             pmd_pages: PAGES,
             pmds: vec![PmdKind::Table],
@@ -398,6 +430,11 @@ impl Machine {
         let mut script = self.script();
         let nth = script.calls[primitive as usize] + nth;
         script.hooks.push((primitive, nth, Some(Box::new(what))));
+    }
+
+    /// How often `primitive` was called.
+    pub(crate) fn calls(&self, primitive: Primitive) -> usize {
+        self.script().calls[primitive as usize]
     }
 
     /// All that was scripted has happened.
@@ -621,6 +658,7 @@ fn show(call: &Call<Vma>) -> Option<String> {
         C::PteSet { addr, pte, .. } => format!("{n} {} {}", index(addr), entry(pte)),
         C::FlushTlbRange { range: r, .. } => format!("{n} {}", range(r)),
         C::AddNewAnonRmap { page, addr, .. } => format!("{n} {} {}", name(page), index(addr)),
+        C::RestorePte { addr, new, .. } => format!("{n} {} {}", index(addr), name(new)),
         C::RemoveMigrationPte { addr, old, new, .. } => format!("{n} {} {} {}", index(addr), name(old), name(new)),
         C::RemoveMigrationPtes { old, new, .. } | C::CacheReplace { old, new, .. } => format!("{n} {} {}", name(old), name(new)),
         C::CopyMapping { new, old, .. } | C::CopyPage { new, old, .. }
@@ -652,7 +690,7 @@ impl MmOps for Machine {
         self.enter(P::VmaFacts);
         assert_eq!(vma, VMA);
         VmaFacts {
-            range: span(0, PAGES),
+            range: span(0, self.with(|state| state.ptes.len())),
             flags: self.with(|state| state.flags),
         }
     }
@@ -905,9 +943,22 @@ impl MmOps for Machine {
         });
     }
 
+    fn restore_pte(&mut self, vma: Vma, addr: usize, new: Pfn) {
+        self.enter(P::RestorePte);
+        self.entry(vma, addr, |state, index| {
+            let Pte::Migration(old, bits) = state.ptes[index] else {
+                panic!("no migration entry is turned back");
+            };
+            assert!(bits.intersects(PteBits::WRITE | PteBits::EXCLUSIVE));
+            assert!(state[old].locked && state[new].locked);
+            let State { pages, ptes, .. } = state;
+            State::restore(pages, &mut ptes[index], old, new);
+        });
+    }
+
     fn page_exists(&mut self, page: Pfn) -> bool {
         self.enter(P::PageExists);
-        page.0 < 128
+        self.with(|state| page.0 < state.pages.len())
     }
 
     fn page_zone(&mut self, page: Pfn) -> Zone {

@@ -11,7 +11,7 @@ use crate::mock::{
     all, at, device, expect, forget_calls, hardened, p, present, span, Dev, Machine, State, OTHER,
     OWN, PAGES, R, VMA, W,
 };
-use crate::{hardened as is_hardened, machine, modern, NONE};
+use crate::{by_rmap, hardened as is_hardened, in_place, machine, modern, under_ptl, NONE};
 
 fn acquire_range<P: Policy, S: Shape>(
     m: &Machine,
@@ -163,11 +163,13 @@ fn acquire_one() {
             device alloc a; device remember a A
             {}; copy_mapping a A; migrate_states a A; {}
             device map 0 A Write
-            {}; remove_migration_ptes A a; unlock_page A; unlock_page a; put_page a",
+            {}{}; {} unlock_page A; unlock_page a; put_page a",
             h("pin_insert A own"),
             h("claim_destination a"),
             h("pin_pair A a"),
+            under_ptl::<P, S>(1, "pte_get 0 = migration A:w; restore_pte 0 a"),
             h("unclaim_destination a"),
+            by_rmap::<P, S>("remove_migration_ptes A a"),
         ));
         assert_eq!(dev.pairs, [(p('a'), p('A'))]);
         mapped(&dev, &[(0, 'A')]);
@@ -573,7 +575,10 @@ fn gone_before_the_second_try() {
         m.with(|s| s.anon(1, 'B', W));
         let mut dev = Dev::new(&m);
         dev.full_at = vec![1];
-        m.before(P_::PmdSpan, 2, |s| zap(s, 0));
+        // collect; finalize, in place; the second try.
+        m.before(P_::PmdSpan, 2 + usize::from(in_place::<P, S>()), |s| {
+            zap(s, 0)
+        });
         let (result, src) = acquire::<P, S>(&m, &mut dev, 2);
         assert_eq!(result, granted(1));
         assert_eq!(src[0], NONE);
@@ -886,6 +891,12 @@ const TAKEN: &str = "notify_start 0..1 Migrate own; pmd_span 0..1 = Table ..1
     pte_get_and_clear 0 = device a:w; pte_set 0 migration a:w; remove_rmap a; put_page a
     pte_unlock 0; notify_end 0..1 Migrate own; lru_add_drain;";
 
+/// Finalize maps `a` again at entry 0, which was writable.
+fn stays<P: Policy, S: Shape>() -> String {
+    under_ptl::<P, S>(1, "pte_get 0 = migration a:w; restore_pte 0 a")
+        + &by_rmap::<P, S>("remove_migration_ptes a a")
+}
+
 #[test]
 fn a_fault_takes_it_back() {
     fn body<P: Policy, S: Shape>() {
@@ -907,10 +918,15 @@ fn a_fault_takes_it_back() {
             expect(&format!(
                 "{TAKEN} trylock_page A; {}; copy_mapping A a; migrate_states A a
                 device unmap A; {dirty}; device forget a
-                {}; {add}; remove_migration_ptes a A; unlock_page a; put_page a; unlock_page A
+                {}{}; {} unlock_page a; put_page a; unlock_page A
                 {}; page_ref_sub A 1024; {put}",
                 h("claim_destination A"),
+                under_ptl::<P, S>(
+                    1,
+                    "pte_get 0 = migration a:w; lru_cache_add A; restore_pte 0 A"
+                ),
                 h("unclaim_destination A"),
+                by_rmap::<P, S>(&format!("{add}; remove_migration_ptes a A")),
                 h("pin_remove A"),
             ));
             assert_eq!(m.state()[p('A')].dirty, writes);
@@ -944,7 +960,8 @@ fn a_fault_while_the_original_is_locked() {
         assert_eq!(fault::<P, S>(&m, &mut dev, at(0), 'a'), Ok(Fault::Retry));
         // Finalized in every case.
         expect(&format!(
-            "{TAKEN} trylock_page A fails; remove_migration_ptes a a; unlock_page a; put_page a"
+            "{TAKEN} trylock_page A fails; {} unlock_page a; put_page a",
+            stays::<P, S>()
         ));
         m.with(|s| s[p('A')].locked = false);
         assert_eq!(m.state(), before);
@@ -1017,10 +1034,15 @@ fn a_fault_on_a_page_that_is_no_pin() {
                 };
                 expect(&format!(
                     "{TAKEN} device copy a N; {}; copy_mapping N a; migrate_states N a
-                    {}; {add}
-                    remove_migration_ptes a N; unlock_page a; put_page a; unlock_page N; {put}",
+                    {}{}
+                    {} unlock_page a; put_page a; unlock_page N; {put}",
                     h("claim_destination N"),
+                    under_ptl::<P, S>(
+                        1,
+                        "pte_get 0 = migration a:w; lru_cache_add N; restore_pte 0 N"
+                    ),
                     h("unclaim_destination N"),
+                    by_rmap::<P, S>(&format!("{add}; remove_migration_ptes a N")),
                 ));
                 let state = m.state();
                 assert_eq!(state.ptes[0], present('N', W));
@@ -1030,7 +1052,8 @@ fn a_fault_on_a_page_that_is_no_pin() {
             } else {
                 assert_eq!(result, Ok(Fault::NoMemory));
                 expect(&format!(
-                    "{TAKEN} device copy a -; remove_migration_ptes a a; unlock_page a; put_page a"
+                    "{TAKEN} device copy a -; {} unlock_page a; put_page a",
+                    stays::<P, S>()
                 ));
                 assert_eq!(m.state(), before);
             }
@@ -1089,9 +1112,9 @@ fn a_fault_that_is_refused() {
                 error,
             };
             assert_eq!(fault::<P, S>(&m, &mut dev, at(0), 'a'), Err(refused));
-            let (add, put) = ("remove_migration_ptes a a; unlock_page a", "put_page a");
             expect(&format!(
-                "{TAKEN} trylock_page A; unlock_page A; {add}; {put}"
+                "{TAKEN} trylock_page A; unlock_page A; {} unlock_page a; put_page a",
+                stays::<P, S>()
             ));
             assert_eq!(m.state(), before);
         }
@@ -1108,7 +1131,8 @@ fn a_fault_that_is_refused() {
         assert_eq!(fault::<P, S>(&m, &mut dev, at(0), 'a'), Err(refused));
         expect(&format!(
             "{TAKEN} device copy a n; unlock_page n; put_page n
-            remove_migration_ptes a a; unlock_page a; put_page a"
+            {} unlock_page a; put_page a",
+            stays::<P, S>()
         ));
         assert_eq!(m.state().freed, [p('n')]);
         m.with(|s| {

@@ -187,6 +187,38 @@ fn dropped() {
 }
 
 #[test]
+fn no_page_table_is_looked_at() {
+    // There is no area that would say where the entries are, even where one is the only one of its page.
+    fn body<P: Policy>() {
+        for (late, moved) in [(false, false), (true, false), (true, true)] {
+            let m = five();
+            let (mut src, mut dst) = ([NONE; 3], [NO; 3]);
+            let mut migration = range::<P>(&m, &mut src, &mut dst);
+            assert_eq!(m.state().ptes[0], Pte::Migration(p('a'), W));
+            if moved {
+                m.with(|s| s.alloc(p('N')));
+                migration.dst_mut()[0] = DstPfn::page(p('N'));
+            }
+            match late {
+                false => drop(migration),
+                true => migration.pages().unwrap().finalize(),
+            }
+            let entry = if moved {
+                present('N', W)
+            } else {
+                device('a', W)
+            };
+            assert_eq!(m.state().ptes[0], entry);
+            for primitive in [P_::PmdSpan, P_::PteLock, P_::PteGet, P_::RestorePte] {
+                assert_eq!(m.calls(primitive), 0, "{primitive:?}");
+            }
+            assert_eq!(m.calls(P_::RemoveMigrationPtes), 2);
+        }
+    }
+    both!(body);
+}
+
+#[test]
 fn nothing_but_the_words() {
     fn body<P: Policy>() {
         let m = five();

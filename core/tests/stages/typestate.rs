@@ -10,7 +10,8 @@ use crate::mock::{
     all, at, device, expect, forget_calls, hardened, p, present, span, Machine, Traced, R, VMA, W,
 };
 use crate::{
-    hardened as is_hardened, machine, modern, set_up, try_setup_from, Setup, NO, NONE, PIN,
+    by_rmap, hardened as is_hardened, machine, modern, set_up, try_setup_from, under_ptl, Setup,
+    NO, NONE, PIN,
 };
 
 fn two<S: Shape>() -> Machine {
@@ -48,8 +49,14 @@ fn dropped_before_pages() {
                 remove_migration_ptes B B; unlock_page B; putback_lru_page B"
             ),
             true => format!(
-                "lru_cache_add A; remove_migration_ptes A A; unlock_page A; {unpin}; put_page A
-                lru_cache_add B; remove_migration_ptes B B; unlock_page B; put_page B"
+                "{}{} unlock_page A; {unpin}; put_page A
+                lru_cache_add B; remove_migration_ptes B B; unlock_page B; put_page B",
+                under_ptl::<P, S>(
+                    4,
+                    "pte_get 0 = migration A:w; lru_cache_add A; restore_pte 0 A
+                    pte_get 1 = migration B:"
+                ),
+                by_rmap::<P, S>("lru_cache_add A; remove_migration_ptes A A"),
             ),
         });
         assert_eq!(src, [NONE; 4]);
@@ -91,10 +98,15 @@ fn dropped_after_pages() {
                 false => String::new(),
             };
             expect(&format!(
-                "{}; remove_migration_ptes A a; unlock_page A; unlock_page a; put_page a
+                "{}{}; {} unlock_page A; unlock_page a; put_page a
                 {add}; remove_migration_ptes B B; unlock_page B; {put}
                 {}; unlock_page b; put_page b",
+                under_ptl::<P, S>(
+                    4,
+                    "pte_get 0 = migration A:w; restore_pte 0 a; pte_get 1 = migration B:"
+                ),
                 claim('a'),
+                by_rmap::<P, S>("remove_migration_ptes A a"),
                 claim('b')
             ));
             m.with(|s| s.settle());

@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use migrate_pin_core::fault::{Fault, Plan};
+use migrate_pin_core::ops::PageLook;
 use migrate_pin_core::pin::{self, Acquire, Invalidation};
 use migrate_pin_core::trace::{Call, Primitive, Trace};
 use migrate_pin_core::{
-    setup, Access, Device, DstPfn, HugePmd, Mapping, MmOps, NoMemory, NotifyEvent, PmdKind, Policy,
-    Pte, Range, Request, Select, Shape, SrcPfn, V5_11, V6_12,
+    setup, Access, Device, DstPfn, HugePmd, Mapping, MmOps, NoMemory, NotifyEvent, Owner, Pfn,
+    PinRecord, PmdKind, PmdSpan, Policy, Pte, Range, Request, Select, Shape, SrcPfn, VmaFacts,
+    Zone, V5_11, V6_12,
 };
 
 use crate::machine;
@@ -78,6 +80,11 @@ fn drive<M: MmOps<Vma = Vma>>(mut ops: M) -> Vec<String> {
         ops.pte_get_and_clear(VMA, at(0));
         ops.pte_set(VMA, at(0), Pte::Migration(a, W));
         ops.remove_rmap(a, VMA);
+        ops.restore_pte(VMA, at(0), a);
+        ops.pte_get_and_clear(VMA, at(0));
+        ops.pte_set(VMA, at(0), Pte::Migration(a, W));
+        ops.remove_rmap(a, VMA);
+        ops.put_page(a);
         ops.pte_clear_flush(VMA, at(1));
         ops.add_new_anon_rmap(n, VMA, at(1));
         ops.flush_tlb_range(VMA, range);
@@ -172,6 +179,79 @@ fn every_primitive_is_passed_on() {
     }
     body::<V5_11>();
     body::<V6_12>();
+}
+
+/// A machine that does in one go what consists of several primitives.
+struct AtOnce(Machine, Vec<String>);
+
+impl AtOnce {
+    fn note(&mut self, line: String) {
+        self.1.push(line);
+    }
+}
+
+const LOOK: PageLook = PageLook {
+    compound: true,
+    zone: Zone::DeviceOther,
+    mapping: Mapping::File,
+    private: true,
+    count: 5,
+    mapcount: 3,
+};
+
+macro_rules! at_once {
+    ($($name:ident $method:ident($($arg:ident: $ty:ty),*) -> $ret:ty $(, fails $fail:expr)?;)*) => {
+        impl MmOps for AtOnce {
+            type Vma = Vma;
+            $(
+                fn $method(&mut self $(, $arg: $ty)*) -> $ret {
+                    self.0.$method($($arg),*)
+                }
+            )*
+            fn unmap_exclusive_pte(&mut self, vma: Vma, addr: usize, page: Pfn) -> Option<bool> {
+                self.note(format!("unmap_exclusive_pte {vma} {addr:#x} {page:?}"));
+                Some(false)
+            }
+            fn restore_exclusive_pte(&mut self, vma: Vma, addr: usize, old: Pfn, new: Pfn) -> bool {
+                self.note(format!("restore_exclusive_pte {vma} {addr:#x} {old:?} {new:?}"));
+                true
+            }
+            fn page_is_device(&mut self, page: Pfn) -> bool {
+                self.note(format!("page_is_device {page:?}"));
+                true
+            }
+            fn page_look(&mut self, page: Pfn) -> PageLook {
+                self.note(format!("page_look {page:?}"));
+                LOOK
+            }
+        }
+    };
+}
+migrate_pin_core::for_each_primitive!(at_once);
+
+#[test]
+fn what_is_done_at_once_is_passed_on() {
+    fn run<M: MmOps<Vma = Vma>>(mut ops: M) {
+        let (a, n) = (p('A'), p('N'));
+        assert_eq!(ops.unmap_exclusive_pte(VMA, at(1), a), Some(false));
+        assert!(ops.restore_exclusive_pte(VMA, at(2), a, n));
+        assert!(ops.page_is_device(a));
+        assert_eq!(ops.page_look(n), LOOK);
+    }
+    let m = driven::<V6_12>();
+    let before = m.state();
+    let mut ops = AtOnce(m.clone(), Vec::new());
+    run(&mut ops);
+    assert_eq!(
+        ops.1,
+        [
+            "unmap_exclusive_pte 7 0x700001000 Pfn(65)",
+            "restore_exclusive_pte 7 0x700002000 Pfn(65) Pfn(78)",
+            "page_is_device Pfn(65)",
+            "page_look Pfn(78)",
+        ]
+    );
+    assert_eq!(m.state(), before);
 }
 
 #[test]
@@ -361,7 +441,8 @@ fn busy<S: Shape>() -> Machine {
         s.huge = HugePmd::Page(p('H'));
         s.anon(0, 'A', W);
         s[p('A')].exclusive = crate::modern::<S>();
-        s.anon(1, 'B', W);
+        // Mapped twice: writable nowhere.
+        s.anon(1, 'B', R);
         s.map_elsewhere('B', R);
         let page = &mut s[p('B')];
         (page.lru, page.batch) = (false, Some(1));

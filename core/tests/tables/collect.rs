@@ -2,10 +2,12 @@
 
 use crate::{hardened, v6_12, Table, BOTH};
 use migrate_pin_core::collect::{
-    decide_entry, decide_hole, decide_lock, decide_pmd, decide_split, migration_bits, saves_dirty,
-    Entry, Found, Hole, HoleWords, Memory, PageFacts, Pmd, Taken,
+    decide_entry, decide_hole, decide_lock, decide_pmd, decide_split, migration_bits, replace,
+    saves_dirty, Entry, Found, Hole, HoleWords, Memory, PageFacts, Pmd, Replaced, Taken,
 };
-use migrate_pin_core::{AsPosted, Hardened, PmdKind, PteBits, Rules, Select, V5_11, V6_12};
+use migrate_pin_core::{
+    AsPosted, Hardened, Pfn, PmdKind, Present, Pte, PteBits, Rules, Select, V5_11, V6_12,
+};
 
 /// Patch, hunk `@@ -2327 migrate_vma_collect_hole`: not anonymous: `src = 0`, `dst` stays (6.12 calls
 /// `migrate_vma_collect_skip()`, which the diff does not touch: both 0). Anonymous: `src = MIGRATE` unless
@@ -277,6 +279,62 @@ fn dirty() {
         }
     }
     table.done(4 * 2 * 64);
+}
+
+/// Every kind of entry that may be cleared, with every bit it may have; is it present, and its bits.
+fn cleared() -> Vec<(Pte, bool, PteBits)> {
+    let page = Pfn(7);
+    let mut all = vec![
+        (Pte::None, false, PteBits::empty()),
+        (Pte::Other, false, PteBits::empty()),
+    ];
+    for bits in all_bits() {
+        for present in [Present::Page(page), Present::Zero, Present::Special] {
+            all.push((Pte::Present(present, bits), true, bits));
+        }
+        all.push((Pte::DevicePrivate(page, bits), false, bits));
+        // Nothing of what was migrating already is carried over.
+        all.push((Pte::Migration(page, bits), false, PteBits::empty()));
+    }
+    all
+}
+
+/// The same as [`migration_bits`] and [`saves_dirty`] of what was cleared: it is writable if the old entry was.
+#[test]
+fn replaced() {
+    let mut table = Table::new();
+    for rules in Rules::ALL {
+        for exclusive in BOTH {
+            for (old, present, bits) in cleared() {
+                let write = bits.contains(PteBits::WRITE);
+                let found = replace(rules, exclusive, old);
+                let expected = Replaced {
+                    present,
+                    dirty: saves_dirty(rules, present, bits),
+                    bits: migration_bits(rules, present, write, exclusive, bits),
+                };
+                table.row((rules, exclusive, old), expected, found);
+                // And as the kernels have it.
+                let expected = migration_entry(v6_12(rules), present, write, exclusive, bits);
+                table.row((rules, exclusive, old), expected, found.bits);
+            }
+        }
+    }
+    table.done(4 * 2 * (2 + 64 * 5) * 2);
+}
+
+/// `MmOps::unmap_exclusive_pte()` has no rules to ask: whichever policy, 6.12 does the same.
+#[test]
+fn policies_agree_on_what_is_exclusive() {
+    let (posted, mended) = (
+        Rules::of::<AsPosted, V6_12>(),
+        Rules::of::<Hardened, V6_12>(),
+    );
+    let mut table = Table::new();
+    for (old, ..) in cleared() {
+        table.row(old, replace(posted, true, old), replace(mended, true, old));
+    }
+    table.done(2 + 64 * 5);
 }
 
 const PMDS: [PmdKind; 4] = [PmdKind::Hole, PmdKind::Huge, PmdKind::Bad, PmdKind::Table];

@@ -1,8 +1,10 @@
 //! `migrate_vma_finalize()`, `migrate_device_finalize()`.
 
 use crate::{hardened, Table, BOTH};
-use migrate_pin_core::finalize::{decide_finalize, Drop, Finalize, FinalizeFacts, Release};
-use migrate_pin_core::Rules;
+use migrate_pin_core::finalize::{
+    decide_finalize, decide_in_place, Drop, Finalize, FinalizeFacts, Release,
+};
+use migrate_pin_core::{Pfn, Present, Pte, PteBits, Rules};
 
 const MEMORY: [Option<bool>; 3] = [None, Some(false), Some(true)];
 
@@ -178,4 +180,31 @@ fn by_name() {
         }
     }
     table.done(32);
+}
+
+/// 6.12: `is_migration_entry()` of the page, and `is_writable_migration_entry()` or
+/// `is_readable_exclusive_migration_entry()`; the other bits that an entry may carry are of no matter.
+#[test]
+fn in_place() {
+    const PAGES: [Pfn; 3] = [Pfn(0), Pfn(7), Pfn(8)];
+    let mut table = Table::new();
+    for source in PAGES {
+        for bits in (0..64).map(PteBits::from_bits_truncate) {
+            let bit = |bit: PteBits| bits & bit == bit;
+            let alone = bit(PteBits::WRITE) || bit(PteBits::EXCLUSIVE);
+            let mut row = |entry, expected| {
+                table.row((entry, source), expected, decide_in_place(entry, source));
+            };
+            row(Pte::None, false);
+            row(Pte::Other, false);
+            row(Pte::Present(Present::Zero, bits), false);
+            row(Pte::Present(Present::Special, bits), false);
+            for page in PAGES {
+                row(Pte::Present(Present::Page(page), bits), false);
+                row(Pte::DevicePrivate(page, bits), false);
+                row(Pte::Migration(page, bits), page.0 == source.0 && alone);
+            }
+        }
+    }
+    table.done(3 * 64 * (4 + 3 * 3));
 }

@@ -11,7 +11,7 @@ const F: bool = false;
 const T: bool = true;
 
 /// | rule | `AsPosted` 5.11, `AsPosted` 6.12, `Hardened` 5.11, `Hardened` 6.12 |
-const RULES: [Rule; 30] = [
+const RULES: [Rule; 31] = [
     // 5.11 or 6.12, whatever the policy.
     // 5.11 collect counts and leaves a page whose trylock failed to prepare; 6.12: folio_put(), mpfn = 0.
     (
@@ -141,6 +141,8 @@ const RULES: [Rule; 30] = [
         Rules::ignores_device_waiters,
         [T, F, T, T],
     ),
+    // 6.12, migrate_device_finalize(): remove_migration_ptes() for every entry; and 5.11 has no exclusive entries.
+    ("restores_in_place", Rules::restores_in_place, [F, F, F, T]),
 ];
 
 #[test]
@@ -151,7 +153,7 @@ fn rules() {
             table.row((name, rules), expected, rule(rules));
         }
     }
-    table.done(30 * 4);
+    table.done(31 * 4);
 }
 
 fn kinds<P: Policy, S: Shape>() -> (PolicyKind, ShapeKind) {

@@ -24,6 +24,7 @@
 #include <linux/userfaultfd_k.h>
 #include <linux/xarray.h>
 #include <asm/tlbflush.h>
+#include <trace/events/migrate.h>
 #include "../internal.h"
 #include "../swap.h"
 #include "hook.h"
@@ -394,6 +395,109 @@ void migrate_pin_glue_remove_migration_ptes(unsigned long old,
 		unsigned long new)
 {
 	remove_migration_ptes(pfn_folio(old), pfn_folio(new), 0);
+}
+
+/* The mapping of an anonymous page that takes a migration entry's place. */
+static pte_t restored_pte(struct vm_area_struct *vma, pte_t old,
+		swp_entry_t entry, struct folio *folio)
+{
+	unsigned long what = swap_bits(old);
+	pte_t pte;
+
+	if (folio_is_device_private(folio))
+		return swap_pte(what, is_writable_migration_entry(entry) ?
+				make_writable_device_private_entry(folio_pfn(folio)) :
+				make_readable_device_private_entry(folio_pfn(folio)));
+	what |= migration_bits(entry);
+	if (!folio_test_dirty(folio))
+		what &= ~MIGRATE_PIN_PTE_DIRTY;
+	/* What may be written to is not protected by userfaultfd. */
+	if (what & MIGRATE_PIN_PTE_WRITE)
+		what &= ~MIGRATE_PIN_PTE_UFFD_WP;
+	pte = present_pte(vma, what, folio_pfn(folio));
+	/* A dirty one is made soft-dirty as well. */
+	return what & MIGRATE_PIN_PTE_SOFT_DIRTY ? pte :
+						   pte_clear_soft_dirty(pte);
+}
+
+/* What stands at an address is an exclusive migration entry: map new there. */
+static void restore(struct vm_area_struct *vma, unsigned long addr, pte_t *ptep,
+		pte_t old, swp_entry_t entry, unsigned long new)
+{
+	struct page *page = pfn_to_page(new);
+	struct folio *folio = page_folio(page);
+	pte_t pte = restored_pte(vma, old, entry, folio);
+
+	folio_get(folio);
+	folio_add_anon_rmap_pte(folio, page, vma, addr, RMAP_EXCLUSIVE);
+	set_pte_at(vma->vm_mm, addr, ptep, pte);
+	if (vma->vm_flags & VM_LOCKED)
+		mlock_drain_local();
+	trace_remove_migration_pte(addr, pte_val(pte), 0);
+	update_mmu_cache(vma, addr, ptep);
+}
+
+void migrate_pin_glue_restore_pte(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long new)
+{
+	pte_t *ptep = pte_at(cursor, addr);
+	pte_t pte = ptep_get(ptep);
+
+	restore(vma, addr, ptep, pte, pte_to_swp_entry(pte), new);
+}
+
+bool migrate_pin_glue_restore_exclusive_pte(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long old, unsigned long new)
+{
+	pte_t *ptep = pte_at(cursor, addr);
+	pte_t pte = ptep_get(ptep);
+	swp_entry_t entry;
+
+	if (pte_none(pte) || pte_present(pte))
+		return false;
+	entry = pte_to_swp_entry(pte);
+	/* decide_in_place() of finalize.rs. */
+	if (!is_migration_entry(entry) || is_readable_migration_entry(entry) ||
+	    swp_offset_pfn(entry) != old)
+		return false;
+	restore(vma, addr, ptep, pte, entry, new);
+	return true;
+}
+
+/* unmap_exclusive_pte() of ops.rs says what it consists of. */
+unsigned long migrate_pin_glue_unmap_exclusive_pte(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+	struct folio *folio = page_folio(page);
+	pte_t *ptep = pte_at(cursor, addr);
+	pte_t pte = ptep_clear_flush(vma, addr, ptep);
+	bool present = pte_present(pte);
+	unsigned long what;
+
+	if (folio_try_share_anon_rmap_pte(folio, page)) {
+		set_pte_at(vma->vm_mm, addr, ptep, pte);
+		return MIGRATE_PIN_UNMAPPED_NOT;
+	}
+	if (present) {
+		what = present_bits(pte);
+		if (what & MIGRATE_PIN_PTE_DIRTY)
+			folio_mark_dirty(folio);
+	} else {
+		what = swap_bits(pte);
+		if (is_writable_device_private_entry(pte_to_swp_entry(pte)))
+			what |= MIGRATE_PIN_PTE_WRITE;
+	}
+	what |= MIGRATE_PIN_PTE_EXCLUSIVE;
+	set_pte_at(vma->vm_mm, addr, ptep,
+		   swap_pte(what, migration_entry(what, pfn)));
+	folio_remove_rmap_pte(folio, page, vma);
+	folio_put(folio);
+	return present ? MIGRATE_PIN_UNMAPPED_PRESENT :
+			 MIGRATE_PIN_UNMAPPED_DEVICE;
 }
 
 /* Pages: facts. */

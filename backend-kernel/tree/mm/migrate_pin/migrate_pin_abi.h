@@ -39,6 +39,11 @@
 #define MIGRATE_PIN_HUGE_ZERO 0x1
 #define MIGRATE_PIN_HUGE_PAGE 0x2
 
+/* What became of an entry of an exclusive page. */
+#define MIGRATE_PIN_UNMAPPED_NOT 0x0
+#define MIGRATE_PIN_UNMAPPED_PRESENT 0x1
+#define MIGRATE_PIN_UNMAPPED_DEVICE 0x2
+
 /* What memory a page is. */
 #define MIGRATE_PIN_ZONE_SYSTEM 0x0
 #define MIGRATE_PIN_ZONE_DEVICE_PRIVATE 0x1
@@ -460,6 +465,17 @@ void migrate_pin_glue_remove_rmap(unsigned long pfn,
 void migrate_pin_glue_try_to_migrate(unsigned long pfn);
 void migrate_pin_glue_remove_migration_ptes(unsigned long old,
 		unsigned long new);
+void migrate_pin_glue_restore_pte(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long new);
+/* The entry that maps an exclusive page becomes a migration entry; what it was. */
+unsigned long migrate_pin_glue_unmap_exclusive_pte(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long pfn);
+/* restore_pte(), if the entry there is the only one of old. */
+bool migrate_pin_glue_restore_exclusive_pte(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long old, unsigned long new);
 /* Where things are; the rest of what is asked of most pages is read there. */
 void migrate_pin_glue_memory_map(struct migrate_pin_map *map);
 unsigned long migrate_pin_glue_page_to_pfn(struct page *page);

@@ -112,13 +112,27 @@ pub(crate) const MIRROR: &[MirrorSpec] = &[mirror(0)];
 /// Two devices, the actors by turns.
 pub(crate) const MIRRORS_OF_TWO: &[MirrorSpec] = &[mirror(0), mirror(1), mirror(0)];
 
-/// One device or two, with this driver.
-pub(crate) const fn devices(driver: DriverKind, two: bool) -> &'static [DeviceSpec] {
+/// One device or two, with this driver, and with pages or without.
+pub(crate) const fn devices(
+    driver: DriverKind,
+    two: bool,
+    with_pages: bool,
+) -> &'static [DeviceSpec] {
+    const fn without(driver: DriverKind) -> DeviceSpec {
+        DeviceSpec {
+            pages: 0,
+            ..device(driver)
+        }
+    }
     const CAREFUL: &[DeviceSpec] = &[device(DriverKind::Careful); 2];
     const POSTED: &[DeviceSpec] = &[device(DriverKind::Posted); 2];
-    let all = match driver {
-        DriverKind::Careful => CAREFUL,
-        DriverKind::Posted => POSTED,
+    const CAREFUL_WITHOUT: &[DeviceSpec] = &[without(DriverKind::Careful); 2];
+    const POSTED_WITHOUT: &[DeviceSpec] = &[without(DriverKind::Posted); 2];
+    let all = match (driver, with_pages) {
+        (DriverKind::Careful, true) => CAREFUL,
+        (DriverKind::Posted, true) => POSTED,
+        (DriverKind::Careful, false) => CAREFUL_WITHOUT,
+        (DriverKind::Posted, false) => POSTED_WITHOUT,
     };
     if two {
         all

@@ -99,6 +99,8 @@ pub(crate) struct Board {
     alone: u32,
     pub(crate) chooser: Chooser,
     record: bool,
+    /// Others may run before a lock is let go of.
+    releases: bool,
     primitive: [&'static str; MAX_ACTORS],
     step: [u16; MAX_ACTORS],
     tally: Tally,
@@ -108,6 +110,8 @@ thread_local! {
     static BOARD: RefCell<Board> = const { RefCell::new(Board::NEW) };
     /// What each operation asks first: do actors race, are operations recorded? A copy of what the board says.
     static ASKED: Cell<(bool, bool)> = const { Cell::new((false, false)) };
+    /// The same for what lets go of a lock: do actors race, and are releases visible?
+    static RELEASES: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Do actors race?
@@ -144,6 +148,7 @@ impl Board {
         alone: 0,
         chooser: Chooser::Outside,
         record: false,
+        releases: false,
         primitive: [""; MAX_ACTORS],
         step: [0; MAX_ACTORS],
         tally: Tally {
@@ -168,6 +173,12 @@ impl Board {
             ..Self::NEW
         };
         ASKED.set((false, record));
+        RELEASES.set(false);
+    }
+
+    /// Are releases of locks visible in this execution?
+    pub(crate) fn show_releases(&mut self, releases: bool) {
+        self.releases = releases;
     }
 
     /// The actors are there, and begin.
@@ -176,6 +187,7 @@ impl Board {
         self.status[..self.actors].fill(Status::Ready);
         self.racing = actors > 0;
         ASKED.set((self.racing, self.record));
+        RELEASES.set(self.racing && self.releases);
         (self.current, self.next) = (None, None);
     }
 
@@ -310,6 +322,14 @@ pub(crate) fn point() {
     }
 }
 
+/// A lock is about to be let go of: others may run before it, if that is asked for.
+#[inline]
+pub(crate) fn release_point() {
+    if RELEASES.get() {
+        point_in_race();
+    }
+}
+
 fn point_in_race() {
     let switch = board(|board| {
         let switch = board.switch();
@@ -413,6 +433,7 @@ pub(crate) fn done() {
         board.status[current] = Status::Done;
         board.racing = board.status.iter().any(|status| *status != Status::Done);
         ASKED.set((board.racing, board.record));
+        RELEASES.set(board.racing && board.releases);
     });
 }
 

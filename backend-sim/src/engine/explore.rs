@@ -105,6 +105,7 @@ pub(crate) fn execute(
     policy: PolicyKind,
     settings: &Settings,
 ) -> (Outcome, Arc<Stage<Scheduled>>) {
+    board(|board| board.show_releases(settings.releases));
     let (stage, hands) = set_up(race, policy, settings.bugs, settings.states);
     let stage = Arc::new(stage);
     (execute_on(&stage, hands, race, settings), stage)
@@ -188,7 +189,10 @@ fn run(
     };
     let (body, settings, collected) = (body.clone(), settings.clone(), collected.clone());
     shuttle::Runner::new(Driven::new(gate, outside), shuttle_config()).run(move || {
-        board(|board| board.reset(false));
+        board(|board| {
+            board.reset(false);
+            board.show_releases(settings.releases);
+        });
         let outcome = body();
         let mut collected = lock(&collected);
         collected.executions += 1;

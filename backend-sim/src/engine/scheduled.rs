@@ -108,8 +108,10 @@ impl Monitor for Number {
         self.change("update", &mut change)
     }
 
-    /// Nobody looks at the number but to wait for it: whoever could run before this could as well run after.
+    /// Nobody looks at the number but to wait for it: whoever could run before this could as well run after. Unless somebody
+    /// wants to see that ([`Settings::releases`](crate::engine::Settings)) nobody does run before.
     fn update_quietly<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
+        board::release_point();
         self.change("release", &mut change)
     }
 

@@ -369,6 +369,18 @@ pub(crate) const KINDS: &[Kind] = &[
     },
 ];
 
+/// Kinds beside them for generated races with the careful driver only: fuzzers number those above.
+pub(crate) const RACE_KINDS: &[Kind] = &[Kind {
+    given: &[By(1, Step::Write(1, 8))],
+    ..plain(
+        "lazy-free-written",
+        "anonymous memory after MADV_FREE, written since",
+        LAZY_FREE,
+    )
+}];
+
+const LAZY_FREE: &[(MmId, u16, Populate)] = &[(A, 1, Populate::LazyFree(7))];
+
 const TWO_WRITTEN: &[(MmId, u16, Populate)] =
     &[(A, 1, Populate::Written(7)), (A, 2, Populate::Written(8))];
 

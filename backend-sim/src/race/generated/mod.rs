@@ -15,7 +15,7 @@ mod long;
 mod pieces;
 
 use crate::config::{Config, DriverKind};
-use crate::grammar::kinds::{self, Kind, KINDS, TRIPLE_KINDS};
+use crate::grammar::kinds::{self, Kind, KINDS, RACE_KINDS, TRIPLE_KINDS};
 use crate::grammar::programs::{Length, Role, Short, PAIRS, TRIPLES};
 use crate::race::{Effort, Posted, Program, Race};
 use migrate_pin_core::policy::ShapeKind;
@@ -62,8 +62,10 @@ const fn exists(driver: DriverKind, shape: ShapeKind) -> bool {
 type Combination = (&'static Kind, Vec<&'static Short>);
 
 fn pairs(driver: DriverKind, shape: ShapeKind) -> Vec<Combination> {
+    // With the driver as posted a write of the CPU that is lost could not be told from one of the device.
+    let more = RACE_KINDS.iter().filter(|_| driver == DriverKind::Careful);
     let mut all = Vec::new();
-    for kind in KINDS {
+    for kind in KINDS.iter().chain(more) {
         for (index, first) in PAIRS.iter().enumerate() {
             for second in &PAIRS[index..] {
                 if worth(kind, &[first, second], driver, shape) {

@@ -6,12 +6,11 @@
 
 use crate::engine::board::{board, Actors, Chooser};
 use crate::engine::driven::Driven;
-use crate::engine::execution::{furnish, prepare, Repeated, Stage};
+use crate::engine::execution::{build, furnish, prepare, Repeated, Stage};
 use crate::engine::explore::{execute_on, lock, shuttle_config};
 use crate::engine::scheduled::Scheduled;
 use crate::engine::Settings;
 use crate::event::EventSet;
-use crate::machine::Machine;
 use crate::race::Race;
 use crate::scenario::outcome::Names;
 use crate::sync::{Spin, Synchronisation};
@@ -220,16 +219,9 @@ pub fn standing(race: &Race, policy: PolicyKind) -> Race {
 
 /// A machine with nothing in it.
 fn empty<S: Synchronisation>(race: &Race, policy: PolicyKind) -> Stage<S> {
-    let config = crate::config::Config {
-        policy,
-        ..race.config
-    };
-    match Machine::new(&config) {
-        Ok(machine) => Stage {
-            machine,
-            names: spin::Mutex::new(Names::default()),
-        },
-        Err(error) => panic!("{}: the machine can't be built: {error:?}", race.name),
+    Stage {
+        machine: build(race, policy),
+        names: spin::Mutex::new(Names::default()),
     }
 }
 
@@ -246,7 +238,7 @@ fn one(kept: &Kept, key: usize, race: &Arc<Race>, policy: PolicyKind, settings: 
     };
     let hands = furnish(&stage, race, settings.bugs);
     let outcome = execute_on(&stage, hands, race, settings);
-    drop(stage);
+    repeated.back(stage);
     lock(kept).insert(key, repeated);
     board(|board| {
         let tally = board.tally();

@@ -20,6 +20,7 @@
 
 pub mod board;
 mod driven;
+mod ends;
 mod execution;
 mod exhaustive;
 pub mod explore;

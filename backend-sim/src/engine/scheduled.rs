@@ -72,8 +72,11 @@ impl Atomic32 for Word {
             old => Err(old),
         }
     }
-    fn restore(&mut self, from: &Self) {
-        *self.0.get_mut() = from.0.load(Self::ORDER);
+    fn restore(&mut self, from: &mut Self) {
+        *self.0.get_mut() = *from.0.get_mut();
+    }
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        *self.0.get_mut() ^ *other.0.get_mut()
     }
 }
 
@@ -131,8 +134,11 @@ impl Monitor for Number {
         true
     }
 
-    fn restore(&mut self, from: &Self) {
-        *self.0.get_mut() = from.0.load(Word::ORDER);
+    fn restore(&mut self, from: &mut Self) {
+        *self.0.get_mut() = *from.0.get_mut();
+    }
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        *self.0.get_mut() ^ *other.0.get_mut()
     }
 }
 

@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use crate::config::DriverKind;
     use crate::engine::replay::replay;
-    use crate::grammar::{Layout, Setting, PARENT};
+    use crate::grammar::{Layout, Setting, CHILD, PARENT};
     use crate::paths::populate::Populate;
     use crate::race::{catalogue, Program};
     use crate::scenario::Step;
@@ -323,6 +323,34 @@ mod tests {
             schedule.extend([byte(1, 15); 80]);
             let came = fed.run(0, &race, setting.policy, &settings, &schedule);
             assert_eq!(came.violations, [], "preempted after 12 * {preempted}");
+        }
+    }
+
+    /// Who waits for `mmap_lock` to fork into an address space looks again whether it is still free. Found by `interleave`.
+    #[test]
+    fn of_two_forks_into_one_address_space_the_second_is_refused() {
+        let setting = Setting {
+            shape: ShapeKind::V6_12,
+            policy: PolicyKind::Hardened,
+            driver: DriverKind::Careful,
+            layout: Layout::Anonymous,
+        };
+        let fork = |actor| Program {
+            actor,
+            steps: Cow::Owned(vec![Step::Fork(CHILD)]),
+        };
+        let race = Arc::new(Race {
+            name: Cow::Borrowed("two forks into one address space"),
+            config: setting.config(),
+            populate: Cow::Owned(vec![(PARENT, 0, Populate::Written(100))]),
+            programs: Cow::Owned(vec![fork(0), fork(1)]),
+            ..Race::BASE
+        });
+        let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
+        for preempted in 0..8 {
+            let schedule = [byte(0, preempted), byte(1, 196), byte(0, 196)];
+            let came = fed.run(0, &race, setting.policy, &settings, &schedule);
+            assert_eq!(came.violations, [], "preempted after {preempted}");
         }
     }
 

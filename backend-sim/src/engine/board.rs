@@ -18,6 +18,10 @@ pub const MAX_OPERATIONS: usize = 50_000;
 /// Who waits for others when everybody else is done may look again so often.
 const MAX_PAUSES_ALONE: u32 = 3;
 
+/// Of who has waited for others so often in one step, a fuzzer's bytes choose nobody as long as somebody else can run. So few
+/// that, with as many again whenever another is done, an access does not take itself for one that faults for ever.
+const MAX_PAUSES_FED: u8 = 4;
+
 /// A set of actors, a bit each.
 pub(crate) type Actors = u8;
 
@@ -97,6 +101,8 @@ pub(crate) struct Board {
     deadlock: bool,
     /// How often somebody waited for others when there was nobody else.
     alone: u32,
+    /// How often each has waited for others in the step that it is in.
+    pauses: [u8; MAX_ACTORS],
     pub(crate) chooser: Chooser,
     record: bool,
     /// Others may run before a lock is let go of.
@@ -146,6 +152,7 @@ impl Board {
         status: [Status::Done; MAX_ACTORS],
         deadlock: false,
         alone: 0,
+        pauses: [0; MAX_ACTORS],
         chooser: Chooser::Outside,
         record: false,
         releases: false,
@@ -238,12 +245,30 @@ impl Board {
         self.ready()
     }
 
+    /// Those of `candidates` that a fuzzer's bytes may choose. Bytes are not fair, as the kernel's scheduler is: without this they let
+    /// two who only wait for a third run by turns, and never the third.
+    fn fair(&self, candidates: Actors) -> Actors {
+        let tired = |(_, pauses): &(usize, &u8)| **pauses >= MAX_PAUSES_FED;
+        let all = self.pauses.iter().enumerate();
+        let tired = all
+            .filter(tired)
+            .fold(0, |set, (actor, _)| set | 1 << actor);
+        match candidates & !tired {
+            0 => candidates,
+            fresh => fresh,
+        }
+    }
+
     /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done.
     fn decide(&mut self) -> Option<u8> {
         let candidates = self.candidates();
         if candidates == 0 {
             return None;
         }
+        let candidates = match self.chooser {
+            Chooser::Fed(_) => self.fair(candidates),
+            _ => candidates,
+        };
         let lowest = candidates.trailing_zeros() as u8;
         let running = self.current.filter(|actor| candidates >> actor & 1 != 0);
         let stay = running.unwrap_or(lowest);
@@ -380,6 +405,7 @@ pub(crate) fn wait(object: usize) -> bool {
 pub(crate) fn pause() -> bool {
     board(|board| {
         let slot = board.slot();
+        board.pauses[slot] = board.pauses[slot].saturating_add(1);
         let mut others = board.status.iter().enumerate();
         if others.all(|(actor, status)| actor == slot || *status == Status::Done) {
             board.alone += 1;
@@ -431,6 +457,8 @@ pub(crate) fn done() {
     board(|board| {
         let current = board.slot();
         board.status[current] = Status::Done;
+        // What others wait for may have happened.
+        board.pauses = [0; MAX_ACTORS];
         board.racing = board.status.iter().any(|status| *status != Status::Done);
         ASKED.set((board.racing, board.record));
         RELEASES.set(board.racing && board.releases);
@@ -448,13 +476,11 @@ pub(crate) fn at(primitive: &'static str) {
     }
 }
 
-/// The current actor begins its next step, for the record.
+/// The current actor begins its next step.
 pub(crate) fn step(number: u16) {
-    if !recording() {
-        return;
-    }
     board(|board| {
         let slot = board.slot();
         board.step[slot] = number;
+        board.pauses[slot] = 0;
     });
 }

@@ -126,8 +126,17 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     /// A frame that must be in use.
     pub(crate) fn live_frame(&self, page: Pfn, what: &'static str) -> Option<&'m Frame<S>> {
         let frame = self.frame(page)?;
-        if S::LEDGER && self.book(self.head(page), |book| book.alive) != Some(true) {
-            self.violate(Invariant::Uaf, Some(page), what);
+        if S::LEDGER {
+            let head = match frame.head.get() {
+                0 => page,
+                head => Pfn(head as usize),
+            };
+            let books = self.m.ledger.lock();
+            let alive = books.page(head).is_some_and(|book| book.alive);
+            drop(books);
+            if !alive {
+                self.violate(Invariant::Uaf, Some(page), what);
+            }
         }
         Some(frame)
     }

@@ -8,9 +8,10 @@ use crate::config::{
 use crate::cpu::{addr_of, vpn_of, Cpu};
 use crate::event::Event;
 use crate::frame::PageFlags;
+use crate::ledger::Link;
 use crate::lock::{Lock, LockName};
 use crate::notifier::SEQ;
-use crate::restore::{restore, Restore};
+use crate::restore::restore;
 use crate::sync::{Atomic32, Monitor, Plain, Store, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::ops::{NoMemory, Owner, Range};
@@ -50,7 +51,7 @@ pub(crate) struct Shared<S: Synchronisation> {
     pub(crate) flags: S::U32,
     pub(crate) pfn: S::U32,
 }
-restore!(Shared: parts cpages flags pfn; lists; same);
+restore!(Shared: parts cpages flags pfn; same);
 
 impl<S: Synchronisation> DeviceState<S> {
     pub(crate) fn new(spec: &DeviceSpec, id: DeviceId, first: usize) -> Self {
@@ -81,16 +82,7 @@ pub(crate) struct Mirror {
     pub(crate) seq: Plain,
 }
 
-impl Restore for Mirror {
-    fn restore(&mut self, from: &Self) {
-        let Self {
-            seq,
-            device: _,
-            mm: _,
-        } = self;
-        seq.restore(&from.seq);
-    }
-}
+restore!(= Mirror: parts seq; same device mm);
 
 impl Mirror {
     pub(crate) fn new(spec: &MirrorSpec) -> Self {
@@ -145,14 +137,14 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             return;
         };
         let book = self.read_book(page);
-        if let Some(original) = book.original {
+        if let Some(original) = book.original.get() {
             self.violate(
                 Invariant::Pair,
                 Some(page),
                 "a pair outlives its device page",
             );
-            self.book(page, |book| book.original = None);
-            self.book(original, |book| book.stand_in = None);
+            self.book(page, |book| book.original = Link::NONE);
+            self.book(original, |book| book.stand_in = Link::NONE);
         }
         device.pool_lock.lock(self);
         let _ = device.pool.lock().push(page);
@@ -332,7 +324,7 @@ impl<S: Synchronisation> Device for Dev<'_, S> {
         let mut other = None;
         self.cpu.book(device, |book| {
             other = book.original.replace(original);
-            book.home = Some(original);
+            book.home = original.into();
             book.forgotten = false;
         });
         if other.is_some() {
@@ -384,7 +376,7 @@ impl<S: Synchronisation> Device for Dev<'_, S> {
                 })
                 .unwrap_or_default();
             if let Some(original) = original {
-                self.cpu.book(original, |book| book.stand_in = None);
+                self.cpu.book(original, |book| book.stand_in = Link::NONE);
             }
             if again {
                 self.cpu

@@ -30,6 +30,7 @@ const NAME_SHIFT: u32 = 12;
 
 impl Entry {
     /// As a word. Pfns and slots have 20 bits.
+    #[inline]
     #[must_use]
     pub const fn pack(self) -> u32 {
         let (kind, name, bits) = match self {
@@ -46,6 +47,7 @@ impl Entry {
     }
 
     /// From a word.
+    #[inline]
     #[must_use]
     pub const fn unpack(word: u32) -> Self {
         let bits = PteBits::from_bits_truncate((word >> BITS_SHIFT) as u8);
@@ -63,6 +65,7 @@ impl Entry {
     }
 
     /// The software-visible bits.
+    #[inline]
     #[must_use]
     pub const fn bits(self) -> PteBits {
         match self {
@@ -77,6 +80,7 @@ impl Entry {
     }
 
     /// The same with other bits.
+    #[inline]
     #[must_use]
     pub const fn with_bits(self, bits: PteBits) -> Self {
         match self {
@@ -91,12 +95,14 @@ impl Entry {
     }
 
     /// May it be written through?
+    #[inline]
     #[must_use]
     pub const fn write(self) -> bool {
         self.bits().contains(PteBits::WRITE)
     }
 
     /// The page that it maps: one that it holds a reference and an rmap on.
+    #[inline]
     #[must_use]
     pub const fn mapped(self) -> Option<Pfn> {
         match self {
@@ -106,6 +112,7 @@ impl Entry {
     }
 
     /// The page that it maps or waits for.
+    #[inline]
     #[must_use]
     pub const fn named(self) -> Option<Pfn> {
         match self {
@@ -117,12 +124,14 @@ impl Entry {
     }
 
     /// `pte_present()`.
+    #[inline]
     #[must_use]
     pub const fn present(self) -> bool {
         matches!(self, Self::Page(..) | Self::Zero(_) | Self::Special(_))
     }
 
     /// As the pipeline sees it. Swap slots are [`Pte::Other`]: core never touches them.
+    #[inline]
     #[must_use]
     pub const fn to_pte(self) -> Pte {
         match self {
@@ -137,6 +146,7 @@ impl Entry {
     }
 
     /// What the pipeline writes.
+    #[inline]
     #[must_use]
     pub const fn from_pte(pte: Pte) -> Self {
         match pte {
@@ -168,6 +178,7 @@ pub enum Pmd {
 
 impl Pmd {
     /// As a word.
+    #[inline]
     #[must_use]
     pub const fn pack(self) -> u32 {
         match self {
@@ -182,6 +193,7 @@ impl Pmd {
     }
 
     /// From a word.
+    #[inline]
     #[must_use]
     pub const fn unpack(word: u32) -> Self {
         match word & KINDS {

@@ -76,6 +76,7 @@ pub enum Identity {
 }
 
 impl Identity {
+    #[inline]
     const fn pack(self) -> u32 {
         match self {
             Self::None => 0,
@@ -84,6 +85,7 @@ impl Identity {
         }
     }
 
+    #[inline]
     const fn unpack(word: u32) -> Self {
         match word & 3 {
             1 => Self::Anon((word >> 2) as u8),
@@ -125,7 +127,7 @@ pub(crate) struct Frame<S: Synchronisation> {
 }
 restore!(Frame:
     parts count mapcount flags steady lock mapping index private zone_device_data head memcg contents listed;
-    lists; same zone);
+    same zone);
 
 impl<S: Synchronisation> Frame<S> {
     pub(crate) fn new(zone: FrameZone, count: u32) -> Self {
@@ -215,6 +217,7 @@ impl<S: Synchronisation> Frame<S> {
 }
 
 /// The index of a frame in the machine's array.
+#[inline]
 pub(crate) fn frame_index(page: Pfn) -> Option<usize> {
     page.0.checked_sub(FIRST_PFN)
 }

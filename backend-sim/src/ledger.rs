@@ -13,12 +13,13 @@ use crate::cpu::Cpu;
 use crate::entry::Entry;
 use crate::frame::frame_index;
 use crate::machine::LruState;
-use crate::restore::Restore;
+use crate::restore::restore;
 use crate::sync::{Store, Synchronisation};
 use crate::violation::{Invariant, Violation};
 use migrate_pin_core::ops::{NotifyEvent, Owner};
 use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::{Pfn, GUP_PIN_COUNTING_BIAS};
+use zerocopy::{Immutable, IntoBytes};
 
 /// Who holds a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +38,52 @@ pub(crate) enum Hold {
     Gup,
 }
 
-/// What the ledger knows of a page.
-#[derive(Clone, Copy, Debug, Default)]
+/// A page that the ledger names, or none, in four bytes: books are read all the time, and the smaller they are the more of them is
+/// near.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, Immutable)]
+#[repr(transparent)]
+pub(crate) struct Link(u32);
+
+impl Link {
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The page. Pfn 0 is none.
+    #[inline]
+    pub(crate) fn get(self) -> Option<Pfn> {
+        (self.0 != 0).then_some(Pfn(self.0 as usize))
+    }
+
+    /// Name this page now; which one was named?
+    pub(crate) fn replace(&mut self, page: Pfn) -> Option<Pfn> {
+        core::mem::replace(self, page.into()).get()
+    }
+
+    /// Name none now; which one was named?
+    pub(crate) fn take(&mut self) -> Option<Pfn> {
+        core::mem::take(self).get()
+    }
+}
+
+impl From<Pfn> for Link {
+    fn from(page: Pfn) -> Self {
+        Self(page.0 as u32)
+    }
+}
+
+/// What the ledger knows of a page. Without a gap between its fields, so that books can be compared as rows of bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoBytes, Immutable)]
+#[repr(C)]
 pub(crate) struct PageBook {
-    /// Not free.
-    pub(crate) alive: bool,
-    /// 5.11: the reference that a device page always has.
-    pub(crate) base: u8,
+    /// Of a device page: the original it stands for, by the driver's word.
+    pub(crate) original: Link,
+    /// The same, and kept after the pair was forgotten, while the device page is on its way out.
+    pub(crate) home: Link,
+    /// Of an original: the device page that stands for it, by the driver's word.
+    pub(crate) stand_in: Link,
+    /// How often it was handed out.
+    pub(crate) lives: u32,
+    /// The map count after the last operation on it.
+    pub(crate) mapcount: i32,
     /// Entries that map the page: present or device-private; of a head page also huge ones.
     pub(crate) entries: u16,
     /// Those of them that are present.
@@ -52,6 +92,12 @@ pub(crate) struct PageBook {
     pub(crate) migration: u16,
     /// References of entries (for a compound page: on its head).
     pub(crate) entry_refs: u16,
+    /// References by actors.
+    pub(crate) held: [u8; MAX_ACTORS],
+    /// Not free.
+    pub(crate) alive: bool,
+    /// 5.11: the reference that a device page always has.
+    pub(crate) base: u8,
     /// References by the page or swap cache.
     pub(crate) cache: u8,
     /// References by the file system.
@@ -70,28 +116,16 @@ pub(crate) struct PageBook {
     pub(crate) gup_pins: u8,
     /// References by GUP.
     pub(crate) gup: u8,
-    /// References by actors.
-    pub(crate) held: [u8; MAX_ACTORS],
     /// Who froze the count: actor + 1.
     pub(crate) frozen_by: u8,
-    /// The map count after the last operation on it.
-    pub(crate) mapcount: i32,
     /// PTL sections that have changed an entry of the page.
     pub(crate) flux: u8,
     /// Device mappings of the page.
     pub(crate) device_maps: u8,
     /// Charges.
     pub(crate) charges: u8,
-    /// Of a device page: the original it stands for, by the driver's word.
-    pub(crate) original: Option<Pfn>,
-    /// The same, and kept after the pair was forgotten, while the device page is on its way out.
-    pub(crate) home: Option<Pfn>,
-    /// Of an original: the device page that stands for it, by the driver's word.
-    pub(crate) stand_in: Option<Pfn>,
     /// A device page's pair was forgotten since it was handed out.
     pub(crate) forgotten: bool,
-    /// How often it was handed out.
-    pub(crate) lives: u32,
 }
 
 impl PageBook {
@@ -121,7 +155,7 @@ impl PageBook {
 }
 
 /// What a page of an address space must read as.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) value: u32,
     /// A private mapping of a file has a copy of its own.
@@ -131,7 +165,7 @@ pub(crate) struct Cell {
 }
 
 /// A notifier section that is open.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Section {
     pub(crate) mm: MmId,
     pub(crate) first: usize,
@@ -143,7 +177,6 @@ pub(crate) struct Section {
 
 /// What an actor is doing.
 pub(crate) struct Doing<S: Synchronisation> {
-    pub(crate) primitive: &'static str,
     /// PTLs held.
     pub(crate) tables: u8,
     /// Entries that were changed under them, and pages that were touched.
@@ -155,27 +188,11 @@ pub(crate) struct Doing<S: Synchronisation> {
     pub(crate) forking: Option<(MmId, MmId)>,
 }
 
-impl<S: Synchronisation> Restore for Doing<S> {
-    fn restore(&mut self, from: &Self) {
-        let Self {
-            primitive,
-            tables,
-            entries,
-            cleared,
-            pages,
-            forking,
-        } = self;
-        (*primitive, *tables, *forking) = (from.primitive, from.tables, from.forking);
-        entries.assign(&from.entries);
-        cleared.assign(&from.cleared);
-        pages.assign(&from.pages);
-    }
-}
+restore!(Doing: parts; rows entries cleared pages; words tables forking; same);
 
 impl<S: Synchronisation> Default for Doing<S> {
     fn default() -> Self {
         Self {
-            primitive: "",
             tables: 0,
             entries: S::Array::default(),
             cleared: S::Array::default(),
@@ -200,38 +217,17 @@ pub(crate) struct Ledger<S: Synchronisation> {
     /// Pages that are being zapped, until their TLB entries are flushed: who uses those meanwhile gets what he gets.
     pub(crate) windows: S::Array<(MmId, usize, usize, u8), 16>,
     pub(crate) doing: [Doing<S>; MAX_ACTORS],
+    /// Which primitive or path each actor is in, for reports.
+    pub(crate) primitives: [&'static str; MAX_ACTORS],
     pub(crate) violations: S::Array<Violation, MAX_VIOLATIONS>,
     pub(crate) found: u32,
     /// The invariants that were found broken, bit `invariant as u8`, those that there was no room for included.
     pub(crate) broken: u32,
 }
 
-impl<S: Synchronisation> Restore for Ledger<S> {
-    fn restore(&mut self, from: &Self) {
-        let Self {
-            pages,
-            shadow,
-            cells,
-            mm_pages: _,
-            file_cells,
-            sections,
-            windows,
-            doing,
-            violations,
-            found,
-            broken,
-        } = self;
-        pages.assign(&from.pages);
-        shadow.assign(&from.shadow);
-        cells.assign(&from.cells);
-        *file_cells = from.file_cells;
-        sections.assign(&from.sections);
-        windows.assign(&from.windows);
-        doing.restore(&from.doing);
-        violations.assign(&from.violations);
-        (*found, *broken) = (from.found, from.broken);
-    }
-}
+restore!(Ledger:
+    parts doing; bytes pages shadow; rows cells sections windows violations; words file_cells primitives found broken;
+    same mm_pages);
 
 impl<S: Synchronisation> Ledger<S> {
     pub(crate) fn new(config: &Config<'_>, system_pages: usize, device_pages: usize) -> Self {
@@ -255,6 +251,7 @@ impl<S: Synchronisation> Ledger<S> {
             sections: S::Array::default(),
             windows: S::Array::default(),
             doing: core::array::from_fn(|_| Doing::default()),
+            primitives: [""; MAX_ACTORS],
             violations: S::Array::default(),
             found: 0,
             broken: 0,
@@ -315,11 +312,15 @@ impl<S: Synchronisation> Ledger<S> {
 
 impl<S: Synchronisation> Cpu<'_, S> {
     /// Record that an invariant is broken.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn violate(&self, invariant: Invariant, page: Option<Pfn>, what: &'static str) {
         self.disagree(invariant, page, what, 0, 0);
     }
 
     /// Record that the ledger and the machine disagree. Said once: the same of the same page adds nothing.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn disagree(
         &self,
         invariant: Invariant,
@@ -332,6 +333,8 @@ impl<S: Synchronisation> Cpu<'_, S> {
     }
 
     /// The same, about one place of an address space.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn disagree_at(
         &self,
         invariant: Invariant,
@@ -355,7 +358,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
         books.found += 1;
         books.broken |= 1 << invariant as u8;
-        let primitive = books.doing[self.slot()].primitive;
+        let primitive = books.primitives[self.slot()];
         // When there is no room the oldest ones are worth more.
         let _ = books.violations.push(Violation {
             invariant,
@@ -374,7 +377,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
     pub(crate) fn at(&self, primitive: &'static str) {
         S::at(primitive);
         if S::LEDGER {
-            self.m.ledger.lock().doing[self.slot()].primitive = primitive;
+            self.m.ledger.lock().primitives[self.slot()] = primitive;
         }
     }
 
@@ -469,9 +472,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
         let mut books = self.m.ledger.lock();
         books.set_shadow(mm, vpn, new);
         let doing = &mut books.doing[self.slot()];
-        doing
-            .cleared
-            .retain(|(space, page, _)| (*space, usize::from(*page)) != (mm, vpn));
+        if !doing.cleared.is_empty() {
+            doing
+                .cleared
+                .retain(|(space, page, _)| (*space, usize::from(*page)) != (mm, vpn));
+        }
         if new == Entry::None && old != Entry::None {
             let _ = doing.cleared.push((mm, vpn as u16, old.pack()));
         }

@@ -86,7 +86,7 @@ pub struct Lock<S: Synchronisation> {
     owner: Plain,
     name: LockName,
 }
-restore!(Lock: parts state owner; lists; same name);
+restore!(Lock: parts state owner; same name);
 
 impl<S: Synchronisation> Lock<S> {
     /// A free lock.
@@ -210,7 +210,7 @@ pub struct RwLock<S: Synchronisation> {
     holders: Plain,
     name: LockName,
 }
-restore!(RwLock: parts state holders; lists; same name);
+restore!(RwLock: parts state holders; same name);
 
 const WRITER: u32 = u32::MAX;
 const WRITES: u32 = 15;

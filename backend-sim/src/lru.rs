@@ -103,7 +103,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
     }
 
     /// `lru_add_drain()`.
-    pub(crate) fn lru_drain(&self) {
+    pub fn lru_drain(&self) {
         // `pagevec_count()`, without the lock.
         if let Some(cpu) = self.this_cpu().filter(|cpu| !cpu.batch.lock().is_empty()) {
             cpu.lock.lock(self);

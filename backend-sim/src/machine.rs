@@ -53,7 +53,7 @@ pub(crate) struct AnonVma<S: Synchronisation> {
     /// References beside those of the areas (`get_anon_vma()`).
     pub(crate) held: Plain,
 }
-restore!(AnonVma: parts lock root held; lists; same);
+restore!(AnonVma: parts lock root held; same);
 
 /// A file: its page cache and its disk.
 pub(crate) struct File<S: Synchronisation> {
@@ -64,21 +64,21 @@ pub(crate) struct File<S: Synchronisation> {
     pub(crate) disk: [Plain; MAX_FILE_PAGES],
     pub(crate) pages: u16,
 }
-restore!(File: parts i_pages i_mmap slots disk; lists; same pages);
+restore!(File: parts i_pages i_mmap slots disk; same pages);
 
 /// The swap area and the swap cache.
 pub(crate) struct Swap<S: Synchronisation> {
     pub(crate) lock: Lock<S>,
     pub(crate) cache_lock: Lock<S>,
     /// Use counts by entries (`swap_map`); under `lock`.
-    pub(crate) users: [Plain; MAX_SWAP_SLOTS],
+    pub(crate) users: S::Array<Plain, MAX_SWAP_SLOTS>,
     /// In the swap cache (`SWAP_HAS_CACHE`): pfn or 0; under `cache_lock`.
-    pub(crate) cache: [Plain; MAX_SWAP_SLOTS],
+    pub(crate) cache: S::Array<Plain, MAX_SWAP_SLOTS>,
     /// What is on the disk.
-    pub(crate) disk: [Plain; MAX_SWAP_SLOTS],
+    pub(crate) disk: S::Array<Plain, MAX_SWAP_SLOTS>,
     pub(crate) slots: u16,
 }
-restore!(Swap: parts lock cache_lock users cache disk; lists; same slots);
+restore!(Swap: parts lock cache_lock users cache disk; same slots);
 
 /// A simulated machine. Everything in it is changed through shared references; [`Machine::cpu`] gives the handle
 /// that does it.
@@ -131,10 +131,16 @@ impl Bits {
         ])
     }
 
+    #[inline]
     fn set(&self, bit: u8) {
-        self.0[usize::from(bit / 32)].fetch_or(1 << (bit % 32), Ordering::Relaxed);
+        let (word, bit) = (&self.0[usize::from(bit / 32)], 1 << (bit % 32));
+        // Most are set already, and looking is cheaper than setting.
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
     }
 
+    #[inline]
     fn get(&self) -> u64 {
         let [low, high] = &self.0;
         u64::from(low.load(Ordering::Relaxed)) | u64::from(high.load(Ordering::Relaxed)) << 32
@@ -142,8 +148,11 @@ impl Bits {
 }
 
 impl Restore for Bits {
-    fn restore(&mut self, from: &Self) {
+    fn restore(&mut self, from: &mut Self) {
         *self = Self::new(from.get());
+    }
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        u32::from(self.get() != other.get())
     }
 }
 
@@ -158,18 +167,7 @@ pub(crate) struct Actor {
     pub(crate) faults: Plain,
 }
 
-impl Restore for Actor {
-    fn restore(&mut self, from: &Self) {
-        let Self {
-            cpu: _,
-            mm: _,
-            parked,
-            faults,
-        } = self;
-        parked.restore(&from.parked);
-        faults.restore(&from.faults);
-    }
-}
+restore!(= Actor: parts parked faults; same cpu mm);
 
 impl<S: Synchronisation> Machine<S> {
     /// Build a machine. All memory is free, all tables are empty; `populate` fills them.
@@ -218,6 +216,7 @@ impl<S: Synchronisation> Machine<S> {
             next += usize::from(spec.pages);
             DeviceState::new(spec, DeviceId(index as u8), first)
         });
+        let slots = || S::Array::from_fn(config.swap_slots.into(), |_| Plain::new(0));
         let cpus = config.actors.iter().map(|a| a.cpu + 1).max().unwrap_or(1);
         let machine = Self {
             shape: config.shape,
@@ -267,9 +266,9 @@ impl<S: Synchronisation> Machine<S> {
             swap: Swap {
                 lock: Lock::new(LockName::Swap),
                 cache_lock: Lock::new(LockName::SwapCache),
-                users: core::array::from_fn(|_| Plain::new(0)),
-                cache: core::array::from_fn(|_| Plain::new(0)),
-                disk: core::array::from_fn(|_| Plain::new(0)),
+                users: slots(),
+                cache: slots(),
+                disk: slots(),
                 slots: config.swap_slots,
             },
             devices,
@@ -289,10 +288,20 @@ impl<S: Synchronisation> Machine<S> {
         Ok(machine)
     }
 
-    /// Become what `pattern` is: a machine of the same configuration, on which nobody is doing anything. Nothing is allocated, and
-    /// every word stays where it is.
-    pub fn restore(&mut self, pattern: &Self) {
+    /// Become what `pattern` is: a machine of the same configuration, on which nobody is doing anything. It stays as it is.
+    /// Nothing is allocated, and every word stays where it is.
+    pub fn restore(&mut self, pattern: &mut Self) {
         Restore::restore(self, pattern);
+    }
+
+    /// Does it stand where `other` does, a machine of the same configuration: is every word the same, of the ledger too? Then
+    /// whatever is done with both comes to the same.
+    #[cfg(feature = "engines")]
+    pub(crate) fn stands_as(&mut self, other: &mut Self) -> bool {
+        // What differs first where anything does: where the pages are that are free, and what happened.
+        **self.free.get_mut() == **other.free.get_mut()
+            && self.events.difference(&mut other.events) == 0
+            && self.difference(other) == 0
     }
 
     /// Which of core's fallible primitive calls fail, made by drivers that do as core's `pin` says. Counts them too.
@@ -425,7 +434,7 @@ impl<S: Synchronisation> Machine<S> {
                 .iter()
                 .find(|(pinned, _)| *pinned == page)
                 .map(|(_, r)| *r),
-            stands_for: book.original,
+            stands_for: book.original.get(),
             lives: book.lives,
         })
     }

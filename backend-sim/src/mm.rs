@@ -3,7 +3,7 @@
 use crate::config::{FileId, MemcgId, MmId, VmaKind, VmaSpec, MAX_MM_PAGES, MAX_VMAS, TABLE_PAGES};
 use crate::entry::Pmd;
 use crate::lock::{Lock, LockName, RwLock};
-use crate::restore::{restore, Restore};
+use crate::restore::restore;
 use crate::sync::{Atomic32, Monitor, Plain, Store, Synchronisation};
 
 /// A `vm_area_struct`: the handle that core's pipeline is generic over. Valid while `mmap_lock` is held.
@@ -35,11 +35,7 @@ pub(crate) struct Area {
     pub(crate) linked: Plain,
 }
 
-impl Restore for Area {
-    fn restore(&mut self, from: &Self) {
-        self.copy_from(from);
-    }
-}
+restore!(= Area: parts start end pgoff kind flags anon_vma linked; same);
 
 const AREA_WRITE: u32 = 1;
 const AREA_USERFAULTFD: u32 = 2;
@@ -89,6 +85,7 @@ impl Area {
     }
 
     /// All fields of another area.
+    #[inline]
     pub(crate) fn copy_from(&self, other: &Self) {
         self.start.set(other.start.get());
         self.end.set(other.end.get());
@@ -99,14 +96,17 @@ impl Area {
         self.linked.set(other.linked.get());
     }
 
+    #[inline]
     pub(crate) fn used(&self) -> bool {
         self.start.get() < self.end.get()
     }
 
+    #[inline]
     pub(crate) fn covers(&self, page: usize) -> bool {
         (self.start.get() as usize..self.end.get() as usize).contains(&page)
     }
 
+    #[inline]
     pub(crate) fn kind(&self) -> VmaKind {
         let word = self.kind.get();
         let file = FileId((word >> 8) as u8);
@@ -121,6 +121,7 @@ impl Area {
     }
 
     /// The file behind it.
+    #[inline]
     pub(crate) fn file(&self) -> Option<FileId> {
         match self.kind() {
             VmaKind::Shared(file, _) | VmaKind::Private(file, _) => Some(file),
@@ -129,26 +130,31 @@ impl Area {
     }
 
     /// `VM_SHARED`.
+    #[inline]
     pub(crate) fn shared(&self) -> bool {
         matches!(self.kind(), VmaKind::Shared(..))
     }
 
     /// `VM_WRITE`.
+    #[inline]
     pub(crate) fn write(&self) -> bool {
         self.flags.get() & AREA_WRITE != 0
     }
 
+    #[inline]
     pub(crate) fn set_write(&self, write: bool) {
         let flags = self.flags.get() & !AREA_WRITE;
         self.flags
             .set(if write { flags | AREA_WRITE } else { flags });
     }
 
+    #[inline]
     pub(crate) fn userfaultfd(&self) -> bool {
         self.flags.get() & AREA_USERFAULTFD != 0
     }
 
     /// `linear_page_index()`.
+    #[inline]
     pub(crate) fn index_of(&self, page: usize) -> u32 {
         self.pgoff
             .get()
@@ -156,6 +162,7 @@ impl Area {
     }
 
     /// `vma_address()`: the page where `index` is mapped, if the area covers it.
+    #[inline]
     pub(crate) fn page_of(&self, index: u32) -> Option<usize> {
         let offset = index.checked_sub(self.pgoff.get())?;
         let page = self.start.get() + offset;
@@ -163,6 +170,7 @@ impl Area {
     }
 
     /// Its own `anon_vma`.
+    #[inline]
     pub(crate) fn own_anon_vma(&self) -> Option<u8> {
         self.anon_vma.get().checked_sub(1).map(|id| id as u8)
     }
@@ -175,7 +183,7 @@ pub(crate) struct Table<S: Synchronisation> {
     /// Its PTL.
     pub(crate) ptl: Lock<S>,
 }
-restore!(Table: parts pmd ptl; lists; same);
+restore!(Table: parts pmd ptl; same);
 
 /// An interval notifier tree of one address space (`mmu_notifier_subscriptions`).
 pub(crate) struct Subscriptions<S: Synchronisation> {
@@ -184,7 +192,7 @@ pub(crate) struct Subscriptions<S: Synchronisation> {
     /// waits on it.
     pub(crate) state: S::Monitor,
 }
-restore!(Subscriptions: parts state; lists; same);
+restore!(Subscriptions: parts state; same);
 
 /// An `mm_struct`.
 pub(crate) struct AddressSpace<S: Synchronisation> {
@@ -208,36 +216,10 @@ pub(crate) struct AddressSpace<S: Synchronisation> {
     pub(crate) cpumask: u32,
 }
 
-impl<S: Synchronisation> Restore for AddressSpace<S> {
-    fn restore(&mut self, from: &Self) {
-        let Self {
-            mmap_lock,
-            areas,
-            memcg: _,
-            unstable,
-            flush_pending,
-            has_pinned,
-            protect_seq,
-            alive,
-            tables,
-            entries,
-            subscriptions,
-            cpumask: _,
-        } = self;
-        mmap_lock.restore(&from.mmap_lock);
-        areas.restore(&from.areas);
-        unstable.restore(&from.unstable);
-        flush_pending.restore(&from.flush_pending);
-        has_pinned.restore(&from.has_pinned);
-        protect_seq.restore(&from.protect_seq);
-        alive.restore(&from.alive);
-        tables.restore(&from.tables);
-        for (entry, from) in entries.iter_mut().zip(from.entries.iter()) {
-            entry.restore(from);
-        }
-        subscriptions.restore(&from.subscriptions);
-    }
-}
+restore!(AddressSpace:
+    parts mmap_lock areas unstable flush_pending has_pinned protect_seq alive tables subscriptions;
+    atomics entries;
+    same memcg cpumask);
 
 impl<S: Synchronisation> AddressSpace<S> {
     pub(crate) fn new(memcg: MemcgId, vmas: &[VmaSpec], pages: usize, cpumask: u32) -> Self {
@@ -271,6 +253,7 @@ impl<S: Synchronisation> AddressSpace<S> {
     }
 
     /// `find_vma()`.
+    #[inline]
     pub(crate) fn find(&self, page: usize) -> Option<u8> {
         self.areas
             .iter()

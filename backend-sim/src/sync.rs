@@ -41,8 +41,12 @@ pub trait Atomic32: Send + Sync {
         failure: Ordering,
     ) -> Result<u32, u32>;
     /// Become what `from` is, while nobody else has either.
-    fn restore(&mut self, from: &Self) {
+    fn restore(&mut self, from: &mut Self) {
         self.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+    /// In which bits it differs from `other`, while nobody else has either.
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        self.load(Ordering::Relaxed) ^ other.load(Ordering::Relaxed)
     }
 }
 
@@ -67,9 +71,13 @@ pub trait Monitor: Send + Sync {
     /// the caller reports that it waits for ever, and goes on.
     fn wait(&self, until: impl FnMut(u32) -> bool) -> bool;
     /// Become what `from` is, while nobody else has either.
-    fn restore(&mut self, from: &Self) {
+    fn restore(&mut self, from: &mut Self) {
         let number = from.read();
         self.update(|_| (number, ()));
+    }
+    /// In which bits it differs from `other`, while nobody else has either.
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        self.read() ^ other.read()
     }
 }
 
@@ -164,17 +172,26 @@ impl Plain {
     }
 
     /// The number.
+    #[inline]
     #[must_use]
     pub fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Replace the number.
+    #[inline]
     pub fn set(&self, value: u32) {
         self.0.store(value, Ordering::Relaxed);
     }
 
+    /// The number, for who has the cell alone.
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> &mut u32 {
+        self.0.get_mut()
+    }
+
     /// Add to the number, wrapping; returns what it was.
+    #[inline]
     pub fn add(&self, value: u32) -> u32 {
         self.0.fetch_add(value, Ordering::Relaxed)
     }
@@ -193,30 +210,39 @@ pub struct SpinBare;
 pub struct SpinThreads;
 
 impl Atomic32 for AtomicU32 {
+    #[inline]
     fn new(value: u32) -> Self {
         Self::new(value)
     }
+    #[inline]
     fn load(&self, order: Ordering) -> u32 {
         self.load(order)
     }
+    #[inline]
     fn store(&self, value: u32, order: Ordering) {
         self.store(value, order);
     }
+    #[inline]
     fn swap(&self, value: u32, order: Ordering) -> u32 {
         self.swap(value, order)
     }
+    #[inline]
     fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
         self.fetch_add(value, order)
     }
+    #[inline]
     fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
         self.fetch_sub(value, order)
     }
+    #[inline]
     fn fetch_or(&self, value: u32, order: Ordering) -> u32 {
         self.fetch_or(value, order)
     }
+    #[inline]
     fn fetch_and(&self, value: u32, order: Ordering) -> u32 {
         self.fetch_and(value, order)
     }
+    #[inline]
     fn compare_exchange(
         &self,
         current: u32,
@@ -225,6 +251,14 @@ impl Atomic32 for AtomicU32 {
         failure: Ordering,
     ) -> Result<u32, u32> {
         self.compare_exchange(current, new, success, failure)
+    }
+    #[inline]
+    fn restore(&mut self, from: &mut Self) {
+        *self.get_mut() = *from.get_mut();
+    }
+    #[inline]
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        *self.get_mut() ^ *other.get_mut()
     }
 }
 
@@ -269,6 +303,15 @@ impl<const PATIENCE: u32> Monitor for SpinMonitor<PATIENCE> {
             }
         }
         until(self.read())
+    }
+
+    #[inline]
+    fn restore(&mut self, from: &mut Self) {
+        *self.0.get_mut() = *from.0.get_mut();
+    }
+    #[inline]
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        *self.0.get_mut() ^ *other.0.get_mut()
     }
 }
 

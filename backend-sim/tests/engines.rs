@@ -11,6 +11,7 @@ use migrate_pin_sim::{
 };
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 // ---- final states ------------------------------------------------------------------------------------------
@@ -127,30 +128,6 @@ fn loom_skips_orders_that_no_visible_operation_tells_apart() {
 /// Most visible operations of a race that is not left to samples.
 const OPERATIONS: usize = 200;
 
-/// Counted in the longest execution without preemptions: how long the programs are, and not how often one that is kept
-/// waiting looks again.
-#[test]
-fn races_are_short_enough_to_be_enumerated() {
-    let races = race::all();
-    assert!(!races.is_empty());
-    let mut long = Vec::new();
-    for race in races {
-        if matches!(race.effort, Effort::Samples(_)) {
-            continue;
-        }
-        let policy = match race.hardened {
-            true => PolicyKind::Hardened,
-            false => PolicyKind::AsPosted,
-        };
-        let race = Arc::new(race);
-        let operations = explore(&race, policy, &Settings::exhaustive(0)).operations;
-        if operations > OPERATIONS {
-            long.push((race.name.clone(), operations));
-        }
-    }
-    assert!(long.is_empty(), "to be split: {long:?}");
-}
-
 /// What `race` comes to under `policy`, explored as it asks for itself, and the operations of its longest execution.
 fn judged(race: &Arc<Race>, policy: PolicyKind) -> (Verdict, usize) {
     let settings = Settings::of(race, 1);
@@ -164,23 +141,35 @@ fn too_long(race: &Race, policy: PolicyKind, operations: usize) -> bool {
     counts && matches!(race.effort, Effort::Bound(_)) && operations > OPERATIONS
 }
 
-/// Retries and all, of every race at its own bound: `cargo test --release -p migrate-pin-sim --test engines -- --ignored`. Of
-/// those that somebody thought of and of a sample of the generated ones the next test says the same.
+/// Retries and all, in the longest execution of every race at its own bound.
 #[test]
-#[ignore = "explores every race"]
 fn no_race_has_more_than_200_operations_at_its_own_bound() {
-    let mut long = Vec::new();
-    for race in race::all().into_iter().map(Arc::new) {
-        let policy = match race.hardened {
-            true => PolicyKind::Hardened,
-            false => PolicyKind::AsPosted,
-        };
-        let (_, operations) = judged(&race, policy);
-        if too_long(&race, policy, operations) {
-            long.push(format!("{}: {operations}", race.name));
+    let races: Vec<_> = race::all().into_iter().map(Arc::new).collect();
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    let next = AtomicUsize::new(0);
+    let count = || {
+        let mut long = Vec::new();
+        while let Some(race) = races.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let policy = match race.hardened {
+                true => PolicyKind::Hardened,
+                false => PolicyKind::AsPosted,
+            };
+            let (_, operations) = judged(race, policy);
+            if too_long(race, policy, operations) {
+                long.push(format!("{}: {operations}", race.name));
+            }
         }
-    }
-    assert!(long.is_empty(), "{long:#?}");
+        long
+    };
+    let long: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(count)).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert!(next.into_inner() >= races.len() && races.len() > 10_000);
+    assert!(long.is_empty(), "to be cut: {long:#?}");
 }
 
 const POLICIES: [PolicyKind; 2] = [PolicyKind::Hardened, PolicyKind::AsPosted];

@@ -78,6 +78,16 @@ impl Plan {
         self.fired.store(other.fired(), Ordering::Relaxed);
     }
 
+    /// In which bits it differs from where `other` stands: in what is to fail, and in what has. 0 if in none.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> u32 {
+        let targets = self.targets.iter().zip(&other.targets);
+        let wanted = targets.fold(0, |bits, (ours, theirs)| {
+            bits | (ours.load(Ordering::Relaxed) ^ theirs.load(Ordering::Relaxed))
+        });
+        wanted | (self.calls() ^ other.calls()) | (self.fired() ^ other.fired())
+    }
+
     /// How many fallible calls were made.
     #[must_use]
     pub fn calls(&self) -> u32 {

@@ -245,6 +245,8 @@ fn hunt(
             format!("-seed={seed}"),
             "-max_len=256".to_owned(),
             "-len_control=0".to_owned(),
+            "-entropic=0".to_owned(),
+            "-reduce_inputs=0".to_owned(),
             "-print_final_stats=1".to_owned(),
             format!("-artifact_prefix={}/", settings.scratch.display()),
         ])

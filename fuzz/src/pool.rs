@@ -38,7 +38,7 @@ impl<S: Synchronisation> Pool<S> {
                 pattern: build(),
             }
         });
-        pair.machine.restore(&pair.pattern);
+        pair.machine.restore(&mut pair.pattern);
         &pair.machine
     }
 }

@@ -60,7 +60,7 @@ impl<S: Synchronisation> Stock<S> {
     /// One of them, as it was set up.
     pub fn machine(&mut self, number: usize) -> &Machine<S> {
         let pair = &mut self.0[number % WORLDS];
-        pair.machine.restore(&pair.pattern);
+        pair.machine.restore(&mut pair.pattern);
         &pair.machine
     }
 }

@@ -72,6 +72,10 @@ pub(crate) struct CheckOptions {
     /// Worker threads [default: as many as there are CPUs].
     #[arg(long, value_name = "N", value_parser = number::<1, MAX_JOBS>)]
     pub(crate) jobs: Option<u64>,
+    /// Letting go of a lock is an operation before which others may run, not one piece with the one before it (exhaustive, random,
+    /// pct).
+    #[arg(long)]
+    pub(crate) releases: bool,
     /// For the engines that draw lots.
     #[arg(long, value_name = "N", default_value = "1", value_parser = number::<0, { u64::MAX }>)]
     pub(crate) seed: u64,
@@ -82,7 +86,7 @@ pub(crate) struct CheckOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
     /// Repeat the schedule in this file to the step, and print it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "policy", "engine", "bound", "executions", "seed", "save", "known", "bug", "jobs", "format"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "policy", "engine", "bound", "executions", "seed", "releases", "save", "known", "bug", "jobs", "format"])]
     pub(crate) replay: Option<PathBuf>,
     /// What is known to break in races, in the words of a violation: an execution in which nothing else breaks is not a
     /// violation, so that what it hides is found; may be given more than once.

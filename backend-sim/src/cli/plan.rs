@@ -75,6 +75,9 @@ pub(crate) fn command(options: &CheckOptions, job: &Job) -> String {
         say("known", Some(format!("{known:?}")));
     }
     say("break", options.bug.clone());
+    if options.releases {
+        command.push_str(" --releases");
+    }
     command
 }
 
@@ -89,6 +92,7 @@ pub(crate) fn jobs(
         options,
         base: Settings {
             seed: options.seed,
+            releases: options.releases,
             bugs: broken,
             known: options.known.clone(),
             stop: stop.clone(),

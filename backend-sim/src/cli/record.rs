@@ -22,6 +22,9 @@ pub(crate) struct Record {
     /// The bound at which it was found; none for an engine without.
     pub(crate) bound: Option<u32>,
     pub(crate) seed: u64,
+    /// Was letting go of a lock a visible operation?
+    #[serde(default)]
+    pub(crate) releases: bool,
     /// What was broken with --break.
     #[serde(rename = "break", default)]
     pub(crate) broken: Option<String>,
@@ -46,6 +49,10 @@ pub(crate) fn save(directory: &Path, job: &Job, finding: &Finding) -> io::Result
         engine,
         bound: finding.bound,
         seed,
+        releases: job
+            .settings
+            .first()
+            .is_some_and(|settings| settings.releases),
         broken: job.broken.first().map(|bug| bug.name().to_owned()),
         schedule: schedule::encode(&finding.schedule),
     };

@@ -86,6 +86,7 @@ fn wanted(record: &Record) -> Result<Wanted, String> {
         settings: Settings {
             kind,
             seed: record.seed,
+            releases: record.releases,
             bugs,
             ..Settings::exhaustive(record.bound.unwrap_or(0))
         },

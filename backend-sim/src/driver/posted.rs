@@ -102,11 +102,6 @@ impl<S: Synchronisation> Dev<'_, S> {
         let mut dev = *self;
         let addr = addr_of(vpn);
         let writable = self.cpu.area(vma).is_some_and(|area| area.write());
-        let access = if writable {
-            Access::Write
-        } else {
-            Access::Read
-        };
         let (mut src, mut dst) = ([SrcPfn::PIN], [DstPfn::NONE]);
         with_rules!(self.cpu.m, |P, Sh| {
             let mut migration = setup::<P, Sh, _>(
@@ -128,14 +123,9 @@ impl<S: Synchronisation> Dev<'_, S> {
             self.cpu.check_count(migration.src(), migration.cpages());
             self.cpu.check_word(WordStage::Setup, word);
             if word.migrating() {
-                if let Some(page) = dev.alloc_device_page() {
-                    // At once, whatever it is.
-                    if let Some(original) = word.pfn() {
-                        dev.remember(page, original);
-                    }
-                    if let Some(dst) = migration.dst_mut().first_mut() {
-                        *dst = DstPfn::page(page);
-                    }
+                let given = provide(&mut dev, word);
+                if let Some(dst) = migration.dst_mut().first_mut() {
+                    *dst = given;
                 }
             }
             let moved = match migration.pages() {
@@ -145,15 +135,41 @@ impl<S: Synchronisation> Dev<'_, S> {
             let migrating = moved.src().first().is_some_and(|word| word.migrating());
             let mut mapped = false;
             if let (true, Some(original)) = (migrating, word.pfn()) {
-                // No look at the notifier's sequence number, none at WRITE.
-                dev.lock();
-                mapped = dev.map(addr, original, access).is_ok();
-                dev.unlock();
+                mapped = map(&mut dev, writable, addr, original);
             }
             moved.finalize();
             Ok(mapped)
         })
     }
+}
+
+/// A destination for a page that has been unmapped: a device page that stands for it at once, whatever it is.
+pub(crate) fn provide<S: Synchronisation>(dev: &mut Dev<'_, S>, src: SrcPfn) -> DstPfn {
+    let Some(page) = dev.alloc_device_page() else {
+        return DstPfn::NONE;
+    };
+    if let Some(original) = src.pfn() {
+        dev.remember(page, original);
+    }
+    DstPfn::page(page)
+}
+
+/// Map a page that was pinned, for as much as its area permits: no look at the notifier's sequence number, none at WRITE.
+pub(crate) fn map<S: Synchronisation>(
+    dev: &mut Dev<'_, S>,
+    writable: bool,
+    addr: usize,
+    original: Pfn,
+) -> bool {
+    let access = if writable {
+        Access::Write
+    } else {
+        Access::Read
+    };
+    dev.lock();
+    let mapped = dev.map(addr, original, access).is_ok();
+    dev.unlock();
+    mapped
 }
 
 /// `migrate_to_ram`.

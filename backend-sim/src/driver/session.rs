@@ -2,10 +2,10 @@
 //! own between which others may run. `mmap_lock` is held for reading from setup to the end.
 
 use crate::bug::Bug;
-use crate::config::{DeviceId, MmId, MAX_RANGE};
+use crate::config::{DeviceId, DriverKind, MmId, MAX_RANGE};
 use crate::cpu::{addr_of, ready, vpn_of, Progress};
 use crate::device::Dev;
-use crate::driver::with_rules;
+use crate::driver::{posted, with_rules};
 use crate::entry::Entry;
 use crate::event::Event;
 use crate::invariants::WordStage;
@@ -215,6 +215,9 @@ impl<'m, S: Synchronisation> Dev<'m, S> {
     }
 
     fn stand_in(&self, dev: &mut Self, src: SrcPfn, access: Access) -> DstPfn {
+        if self.cpu.driver_of(self.device) == DriverKind::Posted {
+            return posted::provide(dev, src);
+        }
         match src.pfn() {
             Some(original) if pin::wanted(src, access) => match dev.ops().alloc_device_page() {
                 Some(page) => {
@@ -286,6 +289,7 @@ impl<'m, S: Synchronisation> Dev<'m, S> {
     /// number of pages that the device has mapped.
     pub fn update_device(&self, session: &mut Session) -> usize {
         let mut dev = *self;
+        let posted = self.cpu.driver_of(self.device) == DriverKind::Posted;
         let mut mapped = 0;
         for index in 0..session.src.len() {
             let (src, dst) = (session.src[index], session.dst[index]);
@@ -294,6 +298,11 @@ impl<'m, S: Synchronisation> Dev<'m, S> {
                 continue;
             };
             match session.purpose {
+                Purpose::Pin(_) if posted => {
+                    let moved = src.pfn().filter(|_| src.migrating());
+                    let map = |original| posted::map(&mut dev, session.writable, addr, original);
+                    mapped += usize::from(moved.is_some_and(map));
+                }
                 Purpose::Pin(access) => match src.pfn() {
                     Some(original) if src.migrating() => {
                         mapped += usize::from(self.map_at(session.seq, addr, original, access));

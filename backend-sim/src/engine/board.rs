@@ -18,6 +18,10 @@ pub const MAX_OPERATIONS: usize = 50_000;
 /// Who waits for others when everybody else is done may look again so often.
 const MAX_PAUSES_ALONE: u32 = 3;
 
+/// Of who has waited for others so often in one step, a fuzzer's bytes choose nobody as long as somebody else can run. So few
+/// that, with as many again whenever another is done, an access does not take itself for one that faults for ever.
+const MAX_PAUSES_FED: u8 = 4;
+
 /// A set of actors, a bit each.
 pub(crate) type Actors = u8;
 
@@ -97,8 +101,12 @@ pub(crate) struct Board {
     deadlock: bool,
     /// How often somebody waited for others when there was nobody else.
     alone: u32,
+    /// How often each has waited for others in the step that it is in.
+    pauses: [u8; MAX_ACTORS],
     pub(crate) chooser: Chooser,
     record: bool,
+    /// Others may run before a lock is let go of.
+    releases: bool,
     primitive: [&'static str; MAX_ACTORS],
     step: [u16; MAX_ACTORS],
     tally: Tally,
@@ -108,6 +116,8 @@ thread_local! {
     static BOARD: RefCell<Board> = const { RefCell::new(Board::NEW) };
     /// What each operation asks first: do actors race, are operations recorded? A copy of what the board says.
     static ASKED: Cell<(bool, bool)> = const { Cell::new((false, false)) };
+    /// The same for what lets go of a lock: do actors race, and are releases visible?
+    static RELEASES: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Do actors race?
@@ -142,8 +152,10 @@ impl Board {
         status: [Status::Done; MAX_ACTORS],
         deadlock: false,
         alone: 0,
+        pauses: [0; MAX_ACTORS],
         chooser: Chooser::Outside,
         record: false,
+        releases: false,
         primitive: [""; MAX_ACTORS],
         step: [0; MAX_ACTORS],
         tally: Tally {
@@ -168,6 +180,12 @@ impl Board {
             ..Self::NEW
         };
         ASKED.set((false, record));
+        RELEASES.set(false);
+    }
+
+    /// Are releases of locks visible in this execution?
+    pub(crate) fn show_releases(&mut self, releases: bool) {
+        self.releases = releases;
     }
 
     /// The actors are there, and begin.
@@ -176,6 +194,7 @@ impl Board {
         self.status[..self.actors].fill(Status::Ready);
         self.racing = actors > 0;
         ASKED.set((self.racing, self.record));
+        RELEASES.set(self.racing && self.releases);
         (self.current, self.next) = (None, None);
     }
 
@@ -226,12 +245,30 @@ impl Board {
         self.ready()
     }
 
+    /// Those of `candidates` that a fuzzer's bytes may choose. Bytes are not fair, as the kernel's scheduler is: without this they let
+    /// two who only wait for a third run by turns, and never the third.
+    fn fair(&self, candidates: Actors) -> Actors {
+        let tired = |(_, pauses): &(usize, &u8)| **pauses >= MAX_PAUSES_FED;
+        let all = self.pauses.iter().enumerate();
+        let tired = all
+            .filter(tired)
+            .fold(0, |set, (actor, _)| set | 1 << actor);
+        match candidates & !tired {
+            0 => candidates,
+            fresh => fresh,
+        }
+    }
+
     /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done.
     fn decide(&mut self) -> Option<u8> {
         let candidates = self.candidates();
         if candidates == 0 {
             return None;
         }
+        let candidates = match self.chooser {
+            Chooser::Fed(_) => self.fair(candidates),
+            _ => candidates,
+        };
         let lowest = candidates.trailing_zeros() as u8;
         let running = self.current.filter(|actor| candidates >> actor & 1 != 0);
         let stay = running.unwrap_or(lowest);
@@ -310,6 +347,14 @@ pub(crate) fn point() {
     }
 }
 
+/// A lock is about to be let go of: others may run before it, if that is asked for.
+#[inline]
+pub(crate) fn release_point() {
+    if RELEASES.get() {
+        point_in_race();
+    }
+}
+
 fn point_in_race() {
     let switch = board(|board| {
         let switch = board.switch();
@@ -360,6 +405,7 @@ pub(crate) fn wait(object: usize) -> bool {
 pub(crate) fn pause() -> bool {
     board(|board| {
         let slot = board.slot();
+        board.pauses[slot] = board.pauses[slot].saturating_add(1);
         let mut others = board.status.iter().enumerate();
         if others.all(|(actor, status)| actor == slot || *status == Status::Done) {
             board.alone += 1;
@@ -411,8 +457,11 @@ pub(crate) fn done() {
     board(|board| {
         let current = board.slot();
         board.status[current] = Status::Done;
+        // What others wait for may have happened.
+        board.pauses = [0; MAX_ACTORS];
         board.racing = board.status.iter().any(|status| *status != Status::Done);
         ASKED.set((board.racing, board.record));
+        RELEASES.set(board.racing && board.releases);
     });
 }
 
@@ -427,13 +476,11 @@ pub(crate) fn at(primitive: &'static str) {
     }
 }
 
-/// The current actor begins its next step, for the record.
+/// The current actor begins its next step.
 pub(crate) fn step(number: u16) {
-    if !recording() {
-        return;
-    }
     board(|board| {
         let slot = board.slot();
         board.step[slot] = number;
+        board.pauses[slot] = 0;
     });
 }

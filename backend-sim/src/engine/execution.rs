@@ -4,6 +4,7 @@
 use crate::bug::Bug;
 use crate::config::{ActorId, Config, MmId};
 use crate::cpu::WaitFor;
+use crate::engine::ends::Ends;
 use crate::event::EventSet;
 use crate::machine::Machine;
 use crate::race::{Program, Race};
@@ -24,42 +25,67 @@ pub(crate) struct Stage<S: Synchronisation> {
 /// A race that is set up once and run as often as one likes: two stages that were made alike, one to act on and one to
 /// put that back by. Only for synchronisations that live longer than an execution.
 pub(crate) struct Repeated<S: Synchronisation> {
-    stage: Arc<Stage<S>>,
+    /// None while somebody acts on it.
+    stage: Option<Arc<Stage<S>>>,
     /// Large, and handed on from execution to execution.
     pattern: Box<Stage<S>>,
     hands: Vec<Hands>,
+    pub(crate) ends: Ends<S>,
 }
 
 impl<S: Synchronisation> Repeated<S> {
     /// Both stages, by `anew`: [`set_up`] with the same arguments each time.
     pub(crate) fn new(anew: impl Fn() -> (Stage<S>, Vec<Hands>)) -> Self {
         let (pattern, hands) = anew();
-        let stage = Arc::new(anew().0);
         Self {
-            stage,
+            stage: Some(Arc::new(anew().0)),
             pattern: Box::new(pattern),
             hands,
+            ends: Ends::default(),
         }
     }
 
-    /// The stage and what the actors have in their hands, as they are before anybody acts. None if somebody still has
-    /// the stage of the execution before.
+    /// The stage and what the actors have in their hands, as they are before anybody acts; [`back`](Self::back) gives it
+    /// back. None if somebody still has the stage of the execution before.
     pub(crate) fn again(&mut self) -> Option<(Arc<Stage<S>>, Vec<Hands>)> {
-        let stage = Arc::get_mut(&mut self.stage)?;
-        stage.machine.restore(&self.pattern.machine);
-        stage.names.get_mut().clone_from(&self.pattern.names.lock());
-        Some((self.stage.clone(), self.hands.clone()))
+        let stage = Arc::get_mut(self.stage.as_mut()?)?;
+        stage.machine.restore(&mut self.pattern.machine);
+        stage
+            .names
+            .get_mut()
+            .clone_from(self.pattern.names.get_mut());
+        Some((self.stage.take()?, self.hands.clone()))
+    }
+
+    /// The stage has been acted on.
+    pub(crate) fn back(&mut self, stage: Arc<Stage<S>>) {
+        self.stage = Some(stage);
     }
 }
 
 /// What an execution came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) violations: Vec<Violation>,
     pub(crate) broken: Vec<Invariant>,
     pub(crate) events: EventSet,
     /// What the actors said and what there is in the end; empty if nobody asked.
     pub(crate) state: Vec<String>,
+}
+
+/// The machine of a race, with nothing in it.
+///
+/// # Panics
+/// If it can't be built: the race is wrong.
+pub(crate) fn build<S: Synchronisation>(race: &Race, policy: PolicyKind) -> Machine<S> {
+    let config = Config {
+        policy,
+        ..race.config
+    };
+    match Machine::new(&config) {
+        Ok(machine) => machine,
+        Err(error) => panic!("{}: the machine can't be built: {error:?}", race.name),
+    }
 }
 
 /// Build the machine, put the pages in their places, do what is given, then break what is to be broken. Also what each
@@ -73,14 +99,7 @@ pub(crate) fn set_up<S: Synchronisation>(
     more_bugs: &[Bug],
     speak: bool,
 ) -> (Stage<S>, Vec<Hands>) {
-    let config = Config {
-        policy,
-        ..race.config
-    };
-    let machine = match Machine::<S>::new(&config) {
-        Ok(machine) => machine,
-        Err(error) => panic!("{}: the machine can't be built: {error:?}", race.name),
-    };
+    let machine = build(race, policy);
     for (mm, page, what) in race.populate.iter() {
         assert!(
             machine.populate(*mm, (*page).into(), *what),
@@ -89,7 +108,7 @@ pub(crate) fn set_up<S: Synchronisation>(
         );
     }
     let names = spin::Mutex::new(if speak {
-        Names::mapped(&machine, config.mms.len(), config.mm_pages)
+        Names::mapped(&machine, race.config.mms.len(), race.config.mm_pages)
     } else {
         Names::default()
     });
@@ -213,24 +232,25 @@ pub(crate) fn wind_up<S: Synchronisation>(
     race: &Race,
     said: Option<Vec<String>>,
 ) -> Outcome {
-    let machine = &stage.machine;
-    let config = &race.config;
-    let mut state = Vec::new();
-    if let Some(said) = said {
-        state = said;
+    let state = said.map(|mut state| {
+        let config = &race.config;
         let mut names = stage.names.lock();
         let (mms, devices) = (config.mms.len(), config.devices.len());
-        state.extend(outcome::state(
-            machine,
-            &mut names,
-            mms,
-            config.mm_pages,
-            devices,
-        ));
+        let ended = outcome::state(&stage.machine, &mut names, mms, config.mm_pages, devices);
+        state.extend(ended);
+        state
+    });
+    Outcome {
+        state: state.unwrap_or_default(),
+        ..look(&stage.machine, race)
     }
+}
+
+/// All is quiet: look at everything, let every process exit, and see that nothing is left.
+pub(crate) fn look<S: Synchronisation>(machine: &Machine<S>, race: &Race) -> Outcome {
     machine.check_quiescent();
     let events = machine.events();
-    for mm in 0..config.mms.len() {
+    for mm in 0..race.config.mms.len() {
         // Nobody holds `mmap_lock` any more, or a deadlock was reported already.
         let _ = machine.cpu(ActorId(0)).exit_in(MmId(mm as u8));
     }
@@ -240,6 +260,6 @@ pub(crate) fn wind_up<S: Synchronisation>(
         violations: machine.kept_violations(),
         broken: machine.broken().collect(),
         events,
-        state,
+        state: Vec::new(),
     }
 }

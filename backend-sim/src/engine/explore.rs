@@ -4,7 +4,9 @@
 use crate::config::MAX_ACTORS;
 use crate::engine::board::{self, board, Chooser, Operation};
 use crate::engine::driven::Driven;
-use crate::engine::execution::{play, set_up, wind_up, Conduct, Outcome, Repeated, Stage};
+use crate::engine::execution::{
+    build, look, play, set_up, wind_up, Conduct, Outcome, Repeated, Stage,
+};
 use crate::engine::exhaustive::Search;
 use crate::engine::scheduled::Scheduled;
 use crate::engine::{Behind, Exploration, Found, Kind, Settings};
@@ -105,6 +107,7 @@ pub(crate) fn execute(
     policy: PolicyKind,
     settings: &Settings,
 ) -> (Outcome, Arc<Stage<Scheduled>>) {
+    board(|board| board.show_releases(settings.releases));
     let (stage, hands) = set_up(race, policy, settings.bugs, settings.states);
     let stage = Arc::new(stage);
     (execute_on(&stage, hands, race, settings), stage)
@@ -117,6 +120,33 @@ pub(crate) fn execute_on(
     race: &Arc<Race>,
     settings: &Settings,
 ) -> Outcome {
+    let said = act_on(stage, hands, race, settings);
+    ended(stage, race, said)
+}
+
+/// What came of an execution whose actors are done.
+fn ended(stage: &Stage<Scheduled>, race: &Race, said: Option<Vec<String>>) -> Outcome {
+    let mut outcome = wind_up(stage, race, said);
+    if endless() && !outcome.broken.contains(&Invariant::Live) {
+        stage.machine.report_deadlock(crate::config::ActorId(0));
+        outcome.violations = stage.machine.kept_violations();
+        outcome.broken = stage.machine.broken().collect();
+    }
+    outcome
+}
+
+/// Did the actors not come to an end by themselves?
+fn endless() -> bool {
+    board(|board| board.tally().endless)
+}
+
+/// All actors of a race that is set up, to their ends. What they said, if anybody wants to know.
+fn act_on(
+    stage: &Arc<Stage<Scheduled>>,
+    hands: Vec<Hands>,
+    race: &Arc<Race>,
+    settings: &Settings,
+) -> Option<Vec<String>> {
     let conduct = Conduct {
         step: board::step,
         pause: board::pause,
@@ -126,20 +156,13 @@ pub(crate) fn execute_on(
         let (stage, race) = (stage.clone(), race.clone());
         move || play(&stage, &race.programs[index], hands, &conduct)
     }));
-    let said = settings.states.then(|| {
+    settings.states.then(|| {
         let who = race.programs.iter().map(|program| program.actor);
         let told = |(actor, lines): (u8, Vec<String>)| {
             lines.into_iter().map(move |line| format!("{actor} {line}"))
         };
         who.zip(lines).flat_map(told).collect()
-    });
-    let mut outcome = wind_up(stage, race, said);
-    if board(|board| board.tally().endless) && !outcome.broken.contains(&Invariant::Live) {
-        stage.machine.report_deadlock(crate::config::ActorId(0));
-        outcome.violations = stage.machine.kept_violations();
-        outcome.broken = stage.machine.broken().collect();
-    }
-    outcome
+    })
 }
 
 /// The executions of a race, which is set up once.
@@ -149,13 +172,25 @@ pub(crate) fn of_race(race: &Arc<Race>, policy: PolicyKind, settings: &Settings)
     Arc::new(move || {
         let anew = || set_up::<Scheduled>(&race, policy, settings.bugs, settings.states);
         let mut repeated = lock(&kept).take().unwrap_or_else(|| Repeated::new(anew));
-        let (stage, hands) = repeated.again().unwrap_or_else(|| {
+        let (mut stage, hands) = repeated.again().unwrap_or_else(|| {
             // An actor of the execution before has not let go of it.
             let (stage, hands) = anew();
             (Arc::new(stage), hands)
         });
-        let outcome = execute_on(&stage, hands, &race, &settings);
-        drop(stage);
+        let outcome = if settings.states {
+            execute_on(&stage, hands, &race, &settings)
+        } else {
+            act_on(&stage, hands, &race, &settings);
+            match Arc::get_mut(&mut stage) {
+                Some(stage) if !endless() => repeated.ends.outcome(
+                    &mut stage.machine,
+                    || build(&race, policy),
+                    |machine| look(machine, &race),
+                ),
+                _ => ended(&stage, &race, None),
+            }
+        };
+        repeated.back(stage);
         *lock(&kept) = Some(repeated);
         outcome
     })
@@ -188,7 +223,10 @@ fn run(
     };
     let (body, settings, collected) = (body.clone(), settings.clone(), collected.clone());
     shuttle::Runner::new(Driven::new(gate, outside), shuttle_config()).run(move || {
-        board(|board| board.reset(false));
+        board(|board| {
+            board.reset(false);
+            board.show_releases(settings.releases);
+        });
         let outcome = body();
         let mut collected = lock(&collected);
         collected.executions += 1;

@@ -6,12 +6,11 @@
 
 use crate::engine::board::{board, Actors, Chooser};
 use crate::engine::driven::Driven;
-use crate::engine::execution::{furnish, prepare, Repeated, Stage};
+use crate::engine::execution::{build, furnish, prepare, Repeated, Stage};
 use crate::engine::explore::{execute_on, lock, shuttle_config};
 use crate::engine::scheduled::Scheduled;
 use crate::engine::Settings;
 use crate::event::EventSet;
-use crate::machine::Machine;
 use crate::race::Race;
 use crate::scenario::outcome::Names;
 use crate::sync::{Spin, Synchronisation};
@@ -22,7 +21,8 @@ use std::sync::{Arc, Mutex};
 
 /// A schedule as bytes. Each says who runs, and for how many more decisions nobody else does; one that can't go on is relieved
 /// before. So a byte that is inserted or taken out moves a switch and leaves the others, and a few bytes are a long schedule. When
-/// they have run out, who runs goes on, and then the lowest.
+/// they have run out, who runs goes on, and then the lowest. Who has only looked again and again whether it can go on is
+/// chosen no more, as long as there is somebody else.
 #[derive(Debug)]
 pub(crate) struct Feed {
     bytes: Vec<u8>,
@@ -220,16 +220,9 @@ pub fn standing(race: &Race, policy: PolicyKind) -> Race {
 
 /// A machine with nothing in it.
 fn empty<S: Synchronisation>(race: &Race, policy: PolicyKind) -> Stage<S> {
-    let config = crate::config::Config {
-        policy,
-        ..race.config
-    };
-    match Machine::new(&config) {
-        Ok(machine) => Stage {
-            machine,
-            names: spin::Mutex::new(Names::default()),
-        },
-        Err(error) => panic!("{}: the machine can't be built: {error:?}", race.name),
+    Stage {
+        machine: build(race, policy),
+        names: spin::Mutex::new(Names::default()),
     }
 }
 
@@ -246,7 +239,7 @@ fn one(kept: &Kept, key: usize, race: &Arc<Race>, policy: PolicyKind, settings: 
     };
     let hands = furnish(&stage, race, settings.bugs);
     let outcome = execute_on(&stage, hands, race, settings);
-    drop(stage);
+    repeated.back(stage);
     lock(kept).insert(key, repeated);
     board(|board| {
         let tally = board.tally();
@@ -264,8 +257,14 @@ fn one(kept: &Kept, key: usize, race: &Arc<Race>, policy: PolicyKind, settings: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::DriverKind;
     use crate::engine::replay::replay;
-    use crate::race::catalogue;
+    use crate::grammar::{Layout, Setting, CHILD, PARENT};
+    use crate::paths::populate::Populate;
+    use crate::race::{catalogue, Program};
+    use crate::scenario::Step;
+    use migrate_pin_core::policy::ShapeKind;
+    use std::borrow::Cow;
 
     #[test]
     fn a_byte_says_who_and_for_how_long() {
@@ -283,6 +282,68 @@ mod tests {
             assert_eq!(length(byte(3, decisions)), decisions);
         }
         assert_eq!(length(byte(0, 30)), 28);
+    }
+
+    /// On 5.11 nobody can wait for a part of a huge page that is being split: it is faulted on again. Found by `interleave`.
+    #[test]
+    fn two_who_fault_on_a_page_that_a_third_splits_do_not_keep_it_from_running() {
+        let setting = Setting {
+            shape: ShapeKind::V5_11,
+            policy: PolicyKind::Hardened,
+            driver: DriverKind::Careful,
+            layout: Layout::Anonymous,
+        };
+        let program = |actor, step| Program {
+            actor,
+            steps: Cow::Owned(vec![step]),
+        };
+        let race = Arc::new(Race {
+            name: Cow::Borrowed("two fault on a page that is split"),
+            config: setting.config(),
+            populate: Cow::Owned(vec![(PARENT, 0, Populate::Huge(100))]),
+            programs: Cow::Owned(vec![
+                program(0, Step::ToDevice { at: 0, pages: 4 }),
+                program(1, Step::Read(1)),
+                program(3, Step::Read(1)),
+            ]),
+            ..Race::BASE
+        });
+        let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
+        for preempted in 1..16 {
+            let mut schedule = vec![byte(0, 12 * preempted)];
+            // From there on by turns, and not by the first.
+            schedule.extend([byte(1, 15); 80]);
+            let came = fed.run(0, &race, setting.policy, &settings, &schedule);
+            assert_eq!(came.violations, [], "preempted after 12 * {preempted}");
+        }
+    }
+
+    /// Who waits for `mmap_lock` to fork into an address space looks again whether it is still free. Found by `interleave`.
+    #[test]
+    fn of_two_forks_into_one_address_space_the_second_is_refused() {
+        let setting = Setting {
+            shape: ShapeKind::V6_12,
+            policy: PolicyKind::Hardened,
+            driver: DriverKind::Careful,
+            layout: Layout::Anonymous,
+        };
+        let fork = |actor| Program {
+            actor,
+            steps: Cow::Owned(vec![Step::Fork(CHILD)]),
+        };
+        let race = Arc::new(Race {
+            name: Cow::Borrowed("two forks into one address space"),
+            config: setting.config(),
+            populate: Cow::Owned(vec![(PARENT, 0, Populate::Written(100))]),
+            programs: Cow::Owned(vec![fork(0), fork(1)]),
+            ..Race::BASE
+        });
+        let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
+        for preempted in 0..8 {
+            let schedule = [byte(0, preempted), byte(1, 196), byte(0, 196)];
+            let came = fed.run(0, &race, setting.policy, &settings, &schedule);
+            assert_eq!(came.violations, [], "preempted after {preempted}");
+        }
     }
 
     #[test]

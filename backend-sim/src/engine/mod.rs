@@ -20,6 +20,7 @@
 
 pub mod board;
 mod driven;
+mod ends;
 mod execution;
 mod exhaustive;
 pub mod explore;
@@ -94,6 +95,9 @@ pub struct Settings {
     /// Are `smp_mb()` and the barriers in read-modify-writes what they are in the kernel? False leaves them out, which only
     /// loom can notice.
     pub fences: bool,
+    /// Is letting go of a lock a visible operation, before which others may run? It is one piece with the operation before it
+    /// otherwise. Not for loom, where it always is.
+    pub releases: bool,
     /// Broken in the machine beside what the race says.
     pub bugs: &'static [Bug],
     /// What is known to break ([`Violation::what`]): an execution in which nothing else does is no violation. What one defect
@@ -120,6 +124,7 @@ impl Settings {
             seed: 0,
             states: false,
             fences: true,
+            releases: false,
             bugs: &[],
             known: Vec::new(),
             behind: None,

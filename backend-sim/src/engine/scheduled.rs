@@ -72,8 +72,11 @@ impl Atomic32 for Word {
             old => Err(old),
         }
     }
-    fn restore(&mut self, from: &Self) {
-        *self.0.get_mut() = from.0.load(Self::ORDER);
+    fn restore(&mut self, from: &mut Self) {
+        *self.0.get_mut() = *from.0.get_mut();
+    }
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        *self.0.get_mut() ^ *other.0.get_mut()
     }
 }
 
@@ -108,8 +111,10 @@ impl Monitor for Number {
         self.change("update", &mut change)
     }
 
-    /// Nobody looks at the number but to wait for it: whoever could run before this could as well run after.
+    /// Nobody looks at the number but to wait for it: whoever could run before this could as well run after. Unless somebody
+    /// wants to see that ([`Settings::releases`](crate::engine::Settings)) nobody does run before.
     fn update_quietly<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
+        board::release_point();
         self.change("release", &mut change)
     }
 
@@ -129,8 +134,11 @@ impl Monitor for Number {
         true
     }
 
-    fn restore(&mut self, from: &Self) {
-        *self.0.get_mut() = from.0.load(Word::ORDER);
+    fn restore(&mut self, from: &mut Self) {
+        *self.0.get_mut() = *from.0.get_mut();
+    }
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        *self.0.get_mut() ^ *other.0.get_mut()
     }
 }
 

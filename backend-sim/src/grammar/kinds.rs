@@ -112,13 +112,27 @@ pub(crate) const MIRROR: &[MirrorSpec] = &[mirror(0)];
 /// Two devices, the actors by turns.
 pub(crate) const MIRRORS_OF_TWO: &[MirrorSpec] = &[mirror(0), mirror(1), mirror(0)];
 
-/// One device or two, with this driver.
-pub(crate) const fn devices(driver: DriverKind, two: bool) -> &'static [DeviceSpec] {
+/// One device or two, with this driver, and with pages or without.
+pub(crate) const fn devices(
+    driver: DriverKind,
+    two: bool,
+    with_pages: bool,
+) -> &'static [DeviceSpec] {
+    const fn without(driver: DriverKind) -> DeviceSpec {
+        DeviceSpec {
+            pages: 0,
+            ..device(driver)
+        }
+    }
     const CAREFUL: &[DeviceSpec] = &[device(DriverKind::Careful); 2];
     const POSTED: &[DeviceSpec] = &[device(DriverKind::Posted); 2];
-    let all = match driver {
-        DriverKind::Careful => CAREFUL,
-        DriverKind::Posted => POSTED,
+    const CAREFUL_WITHOUT: &[DeviceSpec] = &[without(DriverKind::Careful); 2];
+    const POSTED_WITHOUT: &[DeviceSpec] = &[without(DriverKind::Posted); 2];
+    let all = match (driver, with_pages) {
+        (DriverKind::Careful, true) => CAREFUL,
+        (DriverKind::Posted, true) => POSTED,
+        (DriverKind::Careful, false) => CAREFUL_WITHOUT,
+        (DriverKind::Posted, false) => POSTED_WITHOUT,
     };
     if two {
         all
@@ -354,6 +368,18 @@ pub(crate) const KINDS: &[Kind] = &[
         )
     },
 ];
+
+/// Kinds beside them for generated races with the careful driver only: fuzzers number those above.
+pub(crate) const RACE_KINDS: &[Kind] = &[Kind {
+    given: &[By(1, Step::Write(1, 8))],
+    ..plain(
+        "lazy-free-written",
+        "anonymous memory after MADV_FREE, written since",
+        LAZY_FREE,
+    )
+}];
+
+const LAZY_FREE: &[(MmId, u16, Populate)] = &[(A, 1, Populate::LazyFree(7))];
 
 const TWO_WRITTEN: &[(MmId, u16, Populate)] =
     &[(A, 1, Populate::Written(7)), (A, 2, Populate::Written(8))];

@@ -76,6 +76,7 @@ impl Target {
                 let (at, pages) = self.range(at, pages);
                 Step::DontNeed { at, pages }
             }
+            Step::FaultIn(at) => Step::FaultIn(self.page(at)),
             Step::Reclaim(at) => Step::Reclaim(self.page(at)),
             Step::Compact(at) => Step::Compact(self.page(at)),
             Step::Writeback(FileId(file), at) => Step::Writeback(FileId(file), self.page(at)),

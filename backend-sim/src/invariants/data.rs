@@ -133,9 +133,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
         let mut books = self.m.ledger.lock();
         for doing in &mut books.doing {
-            doing
-                .cleared
-                .retain(|(space, page, _)| (*space, usize::from(*page)) != (mm, vpn));
+            if !doing.cleared.is_empty() {
+                doing
+                    .cleared
+                    .retain(|(space, page, _)| (*space, usize::from(*page)) != (mm, vpn));
+            }
         }
         if let Some(cell) = books.cell_mut(mm, vpn) {
             *cell = Cell::default();

@@ -91,7 +91,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             // A part of a huge page that is mapped as a whole.
             places += u32::from(self.read_book(head).entries);
         }
-        if let Some(stand_in) = book.stand_in {
+        if let Some(stand_in) = book.stand_in.get() {
             let other = self.read_book(stand_in);
             places += u32::from(other.entries) + u32::from(other.migration);
         }

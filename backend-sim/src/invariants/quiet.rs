@@ -59,12 +59,17 @@ impl<S: Synchronisation> Machine<S> {
 
     /// LOCK: all are free.
     fn quiet_locks(&self, cpu: &Cpu<'_, S>) {
-        for page in self.pfns() {
-            if self
-                .frame(page)
-                .is_some_and(|frame| frame.lock.owner().is_some())
-            {
-                cpu.violate(Invariant::Lock, Some(page), "a page is left locked");
+        let locked = |frame: &Frame<S>| frame.lock.owner().is_some();
+        // One look at all of them first: mostly none is.
+        if self
+            .frames
+            .iter()
+            .fold(false, |any, frame| any | locked(frame))
+        {
+            for page in self.pfns() {
+                if self.frame(page).is_some_and(locked) {
+                    cpu.violate(Invariant::Lock, Some(page), "a page is left locked");
+                }
             }
         }
         let mut held = self.lru_lock.owner().is_some()
@@ -80,7 +85,8 @@ impl<S: Synchronisation> Machine<S> {
             .cpus
             .iter()
             .any(|cpu| cpu.lock.owner().is_some() || cpu.tlb.lock.owner().is_some());
-        held |= self.anon_vmas.iter().any(|anon| !anon.lock.is_free());
+        let anon_vmas = self.anon_vmas.iter();
+        held |= anon_vmas.fold(false, |held, anon| held | !anon.lock.is_free());
         held |= self
             .files
             .iter()
@@ -176,6 +182,7 @@ impl<S: Synchronisation> Machine<S> {
         if book.pins > 0 {
             let release = book
                 .stand_in
+                .get()
                 .is_some_and(|device| cpu.read_book(device).entries > 0);
             if !release {
                 cpu.violate(
@@ -188,9 +195,9 @@ impl<S: Synchronisation> Machine<S> {
                 cpu.violate(Invariant::Pin, some, "a page is pinned twice");
             }
         }
-        if let Some(original) = book.original {
+        if let Some(original) = book.original.get() {
             let other = cpu.read_book(original);
-            if other.stand_in != Some(page) {
+            if other.stand_in.get() != Some(page) {
                 cpu.violate(
                     Invariant::Pair,
                     some,
@@ -217,7 +224,7 @@ impl<S: Synchronisation> Machine<S> {
                     Some(*page),
                     "a pin record is left of a page that is not pinned",
                 );
-            } else if record.device != book.stand_in {
+            } else if record.device != book.stand_in.get() {
                 cpu.violate(
                     Invariant::Pair,
                     Some(*page),
@@ -266,7 +273,7 @@ impl<S: Synchronisation> Machine<S> {
             Entry::Page(page, _) => self.frame(page).map(|frame| frame.contents.get()),
             Entry::Zero(_) => Some(0),
             Entry::DevicePrivate(page, _) => {
-                let home = cpu.read_book(page).original.unwrap_or(page);
+                let home = cpu.read_book(page).original.get().unwrap_or(page);
                 self.frame(home).map(|frame| frame.contents.get())
             }
             Entry::Swap(slot, _) => {
@@ -330,7 +337,7 @@ impl<S: Synchronisation> Machine<S> {
                 let entry = self.entry(mapping.mm, mapping.vpn as usize);
                 let granted = match entry {
                     Entry::DevicePrivate(page, _) => {
-                        let original = cpu.read_book(page).original;
+                        let original = cpu.read_book(page).original.get();
                         (page == mapping.page || original == Some(mapping.page))
                             && (!mapping.write || entry.write())
                     }
@@ -356,14 +363,14 @@ impl<S: Synchronisation> Machine<S> {
 
     /// CHARGE: the counters are the number of charged pages, and what is mapped is charged.
     fn quiet_charges(&self, cpu: &Cpu<'_, S>) {
-        let mut found = [0; MAX_MEMCGS];
+        // By id + 1: those that are charged to nobody are counted too, so that there is nothing to decide.
+        let mut found = [0; MAX_MEMCGS + 1];
         for frame in self.frames.iter() {
-            let memcg = (frame.memcg.get() as usize).checked_sub(1);
-            if let Some(count) = memcg.and_then(|memcg| found.get_mut(memcg)) {
+            if let Some(count) = found.get_mut(frame.memcg.get() as usize) {
                 *count += 1;
             }
         }
-        for (counter, charged) in self.memcgs.iter().zip(found) {
+        for (counter, charged) in self.memcgs.iter().zip(found.into_iter().skip(1)) {
             if charged != counter.get() {
                 cpu.disagree(
                     Invariant::Charge,
@@ -404,8 +411,9 @@ impl<S: Synchronisation> Machine<S> {
         let cpu = self.cpu(ActorId(0));
         cpu.at("when all have exited");
         cpu.lru_drain_all();
-        let busy =
-            |book: &PageBook, _: &Frame<S>| book.alive || book.pins > 0 || book.original.is_some();
+        let busy = |book: &PageBook, _: &Frame<S>| {
+            book.alive || book.pins > 0 || book.original.get().is_some()
+        };
         let mut next = FIRST_PFN;
         while let Some(page) = self.next_page(next, busy) {
             next = page.0 + 1;
@@ -418,7 +426,7 @@ impl<S: Synchronisation> Machine<S> {
                     "a page is left pinned, and nobody will release it",
                 );
             }
-            if book.original.is_some() {
+            if book.original.get().is_some() {
                 cpu.violate(
                     Invariant::Pair,
                     some,

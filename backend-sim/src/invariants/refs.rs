@@ -13,11 +13,14 @@ impl<S: Synchronisation> Cpu<'_, S> {
         if !S::LEDGER || !S::STEPWISE {
             return;
         }
-        let book = self.read_book(page);
-        if book.frozen_by != 0 {
+        let known = self.book(page, |book| {
+            let pins = u32::from(book.pins) + u32::from(book.gup_pins);
+            (book.frozen_by, pins, book.sum())
+        });
+        let (frozen_by, pins, sum) = known.unwrap_or_default();
+        if frozen_by != 0 {
             return;
         }
-        let pins = u32::from(book.pins) + u32::from(book.gup_pins);
         let biases = count / GUP_PIN_COUNTING_BIAS;
         if biases != pins {
             self.disagree(
@@ -27,12 +30,12 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 pins,
                 biases,
             );
-        } else if count != book.sum() {
+        } else if count != sum {
             self.disagree(
                 Invariant::Ref,
                 Some(page),
                 "the reference count is not what its holders hold",
-                book.sum(),
+                sum,
                 count,
             );
         }
@@ -78,7 +81,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
         if book.pins > 0 || book.gup_pins > 0 {
             self.violate(Invariant::Pin, some, "a page is freed that is pinned");
         }
-        if book.stand_in.is_some() {
+        if book.stand_in.get().is_some() {
             self.violate(
                 Invariant::Pair,
                 some,

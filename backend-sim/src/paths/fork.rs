@@ -34,6 +34,12 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.mmap_write_unlock(parent);
             return self.blocked(WaitFor::MmapWrite(child));
         }
+        // Another has forked into it meanwhile: one process, not two, has come of it.
+        if new.areas.iter().any(|area| area.used()) {
+            self.mmap_write_unlock(child);
+            self.mmap_write_unlock(parent);
+            return Progress::Done(Err(MapError::Invalid));
+        }
         self.set_forking(Some((parent, child)));
         let mut result = Ok(());
         for (index, area) in old.areas.iter().enumerate() {

@@ -215,7 +215,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             _ => self.read_entry(mm, vpn),
         };
         let found = match (entry, original) {
-            (Entry::DevicePrivate(page, _), true) => self.read_book(page).original,
+            (Entry::DevicePrivate(page, _), true) => self.read_book(page).original.get(),
             (_, true) => None,
             (Entry::Page(page, _) | Entry::DevicePrivate(page, _), false) => Some(page),
             (Entry::Migration(page, _), false) => {
@@ -292,9 +292,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
                 let cached = self.m.swap.cache.get(usize::from(slot));
                 cached.is_some_and(|cached| cached.get() as usize == page.0)
             }
-            entry => entry
-                .named()
-                .is_some_and(|named| named == page || self.read_book(named).home == Some(page)),
+            entry => entry.named().is_some_and(|named| {
+                named == page || self.read_book(named).home.get() == Some(page)
+            }),
         }
     }
 

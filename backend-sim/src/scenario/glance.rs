@@ -28,7 +28,7 @@ impl<S: Synchronisation> Machine<S> {
         Some(Glance {
             zone,
             lives: book.lives,
-            stands_for: book.original,
+            stands_for: book.original.get(),
         })
     }
 

@@ -112,6 +112,9 @@ pub enum Step {
     /// actor's step in the middle of this one could bring about, or nothing that the machine has.
     Fail(u32),
 
+    /// Fault a page in for writing without touching it: what the driver as posted does before it pins (`hmm_range_fault()`).
+    FaultIn(u16),
+
     // ---- a device, through its own page table ----
     /// Read a word.
     DeviceRead(u16),

@@ -122,7 +122,10 @@ pub(super) const fn of(defect: Defect) -> Facts {
                 ("collect-dirty-bit", 0),
                 ("collect-dirty-bit-lazy-free", 0),
                 ("pin-lazy-free-dirty-entry", 0),
+                ("pairs-lazy-free-written-acquire-vs-reclaim", 1),
             ],
+            signs: DIRTY_BIT_DROPPED,
+            brings: DIRTY_BIT_DROPPED_BRINGS,
             ..PIPELINE
         },
         Defect::LateFlush => Facts {
@@ -233,7 +236,10 @@ pub(super) const fn of(defect: Defect) -> Facts {
         Defect::NoDevicePageLeft => Facts {
             wrong: "There is no device page left (as above).",
             loses: "The page stays pinned for good.",
-            scenarios: &[("posted-no-device-page", 0)],
+            scenarios: &[
+                ("posted-no-device-page", 0),
+                ("pairs-posted-driver-swapped-acquire-without-page-vs-read", 0),
+            ],
             signs: NO_DEVICE_PAGE_LEFT,
             brings: NO_DEVICE_PAGE_LEFT_BRINGS,
             ..DRIVER

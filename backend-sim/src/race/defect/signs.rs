@@ -48,6 +48,11 @@ pub(super) const REFUSED_UNPIN_PUT: &[Sign] = &[says(&[
     "a reference is dropped that the actor does not hold",
 ])];
 
+pub(super) const DIRTY_BIT_DROPPED: &[Sign] = &[says(&[
+    "a lazily freed page is dropped that was written since",
+])];
+pub(super) const DIRTY_BIT_DROPPED_BRINGS: &[&str] = &[STALE, LOST];
+
 /// With the careful driver nothing else lets a CPU see what was thrown away.
 pub(super) const LATE_FLUSH: &[Sign] = &[says(&[STALE]), says(&[LOST])];
 

@@ -1,17 +1,32 @@
-//! The generated races whose longest execution with one preemption has more than 200 visible operations: retries of faults and
-//! copies of pages in two address spaces. They are explored without preemptions by default, where all have 200 at most, and
-//! `check --bound 1` explores them like the others. What is in them is in shorter races too, each with one of the actors less or
-//! on a page of one process.
+//! The generated races whose longest execution with one preemption has more than 200 visible operations: retries of faults, copies
+//! of pages in two address spaces, and the driver as posted, which faults pages in first. They are cut into shorter ones.
+//!
+//! What takes one actor who is at it from before the cut of another's program until after it is not explored then. Where three actors
+//! are cut into pairs, neither is what takes all three.
 //!
 //! A test counts the operations of all races at their own bounds, and prints the names that belong here.
 
-/// Is the race of this name one of them?
-pub(super) fn is_long(name: &str) -> bool {
-    LONG.binary_search(&name).is_ok()
+use super::pieces::Cut;
+
+/// How the race of this name is cut, if it is one of them.
+pub(super) fn cut(name: &str) -> Option<Cut> {
+    if LONG.binary_search(&name).is_err() {
+        return None;
+    }
+    let any = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    Some(
+        if name.starts_with("triples-posted-driver") && name.matches("-vs-").count() > 1 {
+            Cut::Pairs
+        } else if any(&["acquire-", "to-device"]) {
+            Cut::Drivers
+        } else {
+            Cut::Others
+        },
+    )
 }
 
 /// In order.
-const LONG: &[&str] = &[
+pub(super) const LONG: &[&str] = &[
     "pairs-6.12-acquired-to-device-vs-write",
     "pairs-6.12-acquired-to-read-to-device-vs-write",
     "pairs-6.12-childs-on-device-acquire-to-read-vs-gup-read",
@@ -221,8 +236,10 @@ const LONG: &[&str] = &[
     "triples-posted-driver-half-acquired-acquire-vs-fork-vs-dontneed",
     "triples-posted-driver-half-acquired-acquire-vs-fork-vs-reclaim",
     "triples-posted-driver-half-acquired-acquire-vs-write-vs-dontneed",
+    "triples-posted-driver-half-swapped-acquire-second-vs-dma",
     "triples-posted-driver-half-swapped-acquire-second-vs-dma-vs-dontneed",
     "triples-posted-driver-half-swapped-acquire-second-vs-dma-vs-reclaim",
+    "triples-posted-driver-half-swapped-acquire-second-vs-read-second",
     "triples-posted-driver-half-swapped-acquire-second-vs-read-second-vs-dma",
     "triples-posted-driver-half-swapped-acquire-second-vs-read-second-vs-dontneed",
     "triples-posted-driver-half-swapped-acquire-second-vs-read-second-vs-fork",

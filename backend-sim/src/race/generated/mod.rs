@@ -1,33 +1,56 @@
 //! The races that nobody thought of: short programs of two and three actors, in all combinations, over all
 //! kinds of pages and both shapes of the kernel.
 //!
-//! - *pairs*: two actors and one page, by every schedule with one preemption (of the few that are too long, with none);
+//! - *pairs*: two actors and one page, by every schedule with one preemption;
 //! - *triples*: three actors and two pages, two of the actors drivers of different devices if they are drivers at all.
+//!
+//! One that would be longer than 200 visible operations is cut into shorter ones: each actor's program into halves, or three actors
+//! into pairs.
 //!
 //! Under `Hardened` nothing may break in any. Under `AsPosted`, with the careful driver and with the one as posted, what
 //! breaks is found out, not expected; an exploration goes on behind it, and all of it has to be a
 //! [`Defect`](crate::race::defect::Defect) that somebody has described.
 
 mod long;
+mod pieces;
 
 use crate::config::{Config, DriverKind};
-use crate::grammar::kinds::{self, Kind, KINDS, TRIPLE_KINDS};
+use crate::grammar::kinds::{self, Kind, KINDS, RACE_KINDS, TRIPLE_KINDS};
 use crate::grammar::programs::{Length, Role, Short, PAIRS, TRIPLES};
 use crate::race::{Effort, Posted, Program, Race};
 use migrate_pin_core::policy::ShapeKind;
+use pieces::{Cut, Piece};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Race> {
     let mut all = Vec::new();
-    for driver in [DriverKind::Careful, DriverKind::Posted] {
-        for shape in [ShapeKind::V5_11, ShapeKind::V6_12] {
-            all.extend(pairs(driver, shape));
-            all.extend(triples(driver, shape));
+    for (driver, shape) in settings() {
+        for (kind, programs) in combinations(driver, shape) {
+            all.extend(races(kind, &programs, driver, shape));
         }
     }
+    // What two long races are cut into, or what is there already, is there once.
+    let mut names = BTreeSet::new();
+    all.retain(|race| names.insert(race.name.clone()));
     all
+}
+
+/// The drivers on the shapes that they exist for.
+fn settings() -> impl Iterator<Item = (DriverKind, ShapeKind)> {
+    let drivers = [DriverKind::Careful, DriverKind::Posted];
+    let all = drivers
+        .into_iter()
+        .flat_map(|driver| [ShapeKind::V5_11, ShapeKind::V6_12].map(|shape| (driver, shape)));
+    all.filter(|(driver, shape)| exists(*driver, *shape))
+}
+
+fn combinations(driver: DriverKind, shape: ShapeKind) -> impl Iterator<Item = Combination> {
+    pairs(driver, shape)
+        .into_iter()
+        .chain(triples(driver, shape))
 }
 
 /// The driver as posted stands on 5.11, and was never ported.
@@ -35,33 +58,39 @@ const fn exists(driver: DriverKind, shape: ShapeKind) -> bool {
     matches!(driver, DriverKind::Careful) || matches!(shape, ShapeKind::V5_11)
 }
 
-fn pairs(driver: DriverKind, shape: ShapeKind) -> impl Iterator<Item = Race> {
-    let kinds = KINDS.iter().filter(move |_| exists(driver, shape));
-    kinds.flat_map(move |kind| {
-        let both = PAIRS.iter().enumerate().flat_map(move |(index, first)| {
-            PAIRS[index..].iter().map(move |second| (first, second))
-        });
-        both.filter(move |(first, second)| worth(kind, &[first, second], driver, shape))
-            .map(move |(first, second)| race(kind, &[first, second], driver, shape))
-    })
+/// What is there, and who acts at once.
+type Combination = (&'static Kind, Vec<&'static Short>);
+
+fn pairs(driver: DriverKind, shape: ShapeKind) -> Vec<Combination> {
+    // With the driver as posted a write of the CPU that is lost could not be told from one of the device.
+    let more = RACE_KINDS.iter().filter(|_| driver == DriverKind::Careful);
+    let mut all = Vec::new();
+    for kind in KINDS.iter().chain(more) {
+        for (index, first) in PAIRS.iter().enumerate() {
+            for second in &PAIRS[index..] {
+                if worth(kind, &[first, second], driver, shape) {
+                    all.push((kind, vec![first, second]));
+                }
+            }
+        }
+    }
+    all
 }
 
-fn triples(driver: DriverKind, shape: ShapeKind) -> impl Iterator<Item = Race> {
-    let kinds = TRIPLE_KINDS.iter().filter(move |_| exists(driver, shape));
-    kinds.flat_map(move |kind| {
-        let mut all = Vec::new();
+fn triples(driver: DriverKind, shape: ShapeKind) -> Vec<Combination> {
+    let mut all = Vec::new();
+    for kind in TRIPLE_KINDS {
         for (index, first) in TRIPLES.iter().enumerate() {
             for (place, second) in TRIPLES.iter().enumerate().skip(index + 1) {
                 for third in &TRIPLES[place + 1..] {
-                    let three = [first, second, third];
-                    if worth(kind, &three, driver, shape) {
-                        all.push(race(kind, &three, driver, shape));
+                    if worth(kind, &[first, second, third], driver, shape) {
+                        all.push((kind, vec![first, second, third]));
                     }
                 }
             }
         }
-        all.into_iter()
-    })
+    }
+    all
 }
 
 /// Is there anything that can happen in this race and in no other?
@@ -112,24 +141,45 @@ fn too_long(kind: &Kind, programs: &[&Short], shape: ShapeKind) -> bool {
     splits || twice || triple
 }
 
-fn race(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind) -> Race {
-    let drivers = programs.iter().filter(|program| program.role.drives());
-    let devices = kinds::devices(driver, programs.len() == 3 && drivers.count() > 1);
-    let names: Vec<_> = programs.iter().map(|program| program.name).collect();
-    let group = match (programs.len(), driver, shape) {
-        (2, DriverKind::Careful, ShapeKind::V5_11) => "pairs",
-        (2, DriverKind::Careful, ShapeKind::V6_12) => "pairs-6.12",
-        (2, DriverKind::Posted, _) => "pairs-posted-driver",
-        (_, DriverKind::Careful, ShapeKind::V5_11) => "triples",
-        (_, DriverKind::Careful, ShapeKind::V6_12) => "triples-6.12",
-        (_, DriverKind::Posted, _) => "triples-posted-driver",
+/// The race of these programs over `kind`, or what it is cut into if it is long.
+fn races(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind) -> Vec<Race> {
+    let whole: Vec<_> = programs
+        .iter()
+        .map(|program| Piece::whole(program))
+        .collect();
+    let race = race(kind, &whole, driver, shape);
+    match long::cut(&race.name) {
+        None => vec![race],
+        Some(Cut::Pairs) => pieces::pairs(programs)
+            .flat_map(|two| races(kind, &two, driver, shape))
+            .collect(),
+        Some(cut) => cut
+            .of(kind, programs, driver)
+            .iter()
+            .map(|pieces| self::race(kind, pieces, driver, shape))
+            .collect(),
+    }
+}
+
+/// The race of `pieces` over `kind`.
+fn race(kind: &Kind, pieces: &[Piece], driver: DriverKind, shape: ShapeKind) -> Race {
+    let drivers = pieces.iter().filter(|piece| piece.drives);
+    let two_pages = TRIPLE_KINDS.iter().any(|two| std::ptr::eq(two, kind));
+    let with_pages = !pieces.iter().any(|piece| piece.without_page);
+    let devices = kinds::devices(driver, two_pages && drivers.count() > 1, with_pages);
+    let names: Vec<_> = pieces.iter().map(|piece| &*piece.name).collect();
+    let group = match (two_pages, driver, shape) {
+        (false, DriverKind::Careful, ShapeKind::V5_11) => "pairs",
+        (false, DriverKind::Careful, ShapeKind::V6_12) => "pairs-6.12",
+        (false, DriverKind::Posted, _) => "pairs-posted-driver",
+        (true, DriverKind::Careful, ShapeKind::V5_11) => "triples",
+        (true, DriverKind::Careful, ShapeKind::V6_12) => "triples-6.12",
+        (true, DriverKind::Posted, _) => "triples-posted-driver",
     };
     let family = format!("{group}-{}", kind.name);
-    let careful = driver == DriverKind::Careful;
-    let name = format!("{family}-{}", names.join("-vs-"));
-    let bound = u32::from(!long::is_long(&name));
+    let given = kind.given.iter().copied();
     Race {
-        name: Cow::Owned(name),
+        name: Cow::Owned(format!("{family}-{}", names.join("-vs-"))),
         about: Cow::Owned(format!("{}: {}", kind.about, names.join(", "))),
         family: Cow::Owned(family),
         config: Config {
@@ -143,15 +193,82 @@ fn race(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind) 
             ..kind.config
         },
         populate: Cow::Borrowed(kind.populate),
-        given: Cow::Borrowed(kind.given),
-        programs: programs
+        given: given.chain(pieces::given(pieces)).collect(),
+        programs: pieces
             .iter()
             .enumerate()
-            .map(|(actor, program)| Program::new(actor as u8, program.steps))
+            .map(|(actor, piece)| Program {
+                actor: actor as u8,
+                steps: Cow::Owned(piece.steps.clone()),
+            })
             .collect(),
-        hardened: careful,
+        hardened: driver == DriverKind::Careful,
         posted: Some(Posted::Open),
-        effort: Effort::Bound(bound),
+        effort: Effort::Bound(1),
         ..Race::BASE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{explore, Settings};
+    use migrate_pin_core::PolicyKind;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    /// Visible operations of its longest execution with one preemption. As posted only if it is not run hardened: what is broken
+    /// retries for ever.
+    fn longest(race: Race) -> usize {
+        let policy = match race.hardened {
+            true => PolicyKind::Hardened,
+            false => PolicyKind::AsPosted,
+        };
+        explore(&Arc::new(race), policy, &Settings::exhaustive(1)).operations
+    }
+
+    /// Every race as a whole, those that two of three actors make among them, by its name.
+    fn wholes() -> BTreeMap<String, Race> {
+        let mut all = BTreeMap::new();
+        for (driver, shape) in settings() {
+            for (kind, programs) in combinations(driver, shape) {
+                let mut note = |programs: &[&Short]| {
+                    let whole: Vec<_> = programs.iter().map(|one| Piece::whole(one)).collect();
+                    let race = race(kind, &whole, driver, shape);
+                    all.entry(race.name.to_string()).or_insert(race);
+                };
+                note(&programs);
+                pieces::pairs(&programs).for_each(|two| note(&two));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn only_long_races_are_cut_and_what_they_are_cut_into_is_not() {
+        let mut wholes = wholes();
+        let all = all();
+        for name in long::LONG {
+            let race = wholes.remove(*name);
+            let race = race.unwrap_or_else(|| panic!("{name}: there is no such race"));
+            assert!(all.iter().all(|one| one.name != race.name), "{name}");
+            let operations = longest(race);
+            assert!(operations > 200, "{name} is cut, and has {operations}");
+        }
+        let parts = all
+            .into_iter()
+            .filter(|race| !wholes.contains_key(&*race.name));
+        let (mut number, mut long) = (0, Vec::new());
+        for race in parts {
+            number += 1;
+            let (name, operations) = (race.name.clone(), longest(race));
+            if operations > 200 {
+                long.push((name, operations));
+            }
+        }
+        assert!(
+            number > long::LONG.len() && long.is_empty(),
+            "of {number}: {long:#?}"
+        );
     }
 }

@@ -43,6 +43,10 @@ impl<S: Synchronisation> Player<'_, S> {
                 Ok(moved) => self.say(format_args!("to device {at}: {moved} of {n}")),
                 Err(error) => self.say(refused("to device", error)),
             },
+            Step::FaultIn(at) => match done(dev.fault_in(addr_of(at.into())))? {
+                true => {}
+                false => self.say(format_args!("fault in {at}: failed")),
+            },
             _ => {}
         }
         Ok(())

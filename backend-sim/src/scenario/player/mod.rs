@@ -135,7 +135,8 @@ impl<'m, S: Synchronisation> Player<'m, S> {
             Step::Acquire { .. }
             | Step::Grant { .. }
             | Step::Revoke { .. }
-            | Step::ToDevice { .. } => self.drive(step),
+            | Step::ToDevice { .. }
+            | Step::FaultIn(_) => self.drive(step),
             Step::Setup { .. }
             | Step::SetupRaw { .. }
             | Step::Provide

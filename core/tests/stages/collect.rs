@@ -2,8 +2,8 @@
 
 use migrate_pin_core::trace::Primitive as P_;
 use migrate_pin_core::{
-    DstPfn, HugePmd, Mapping, MigratePfn, PmdKind, Policy, Present, Pte, PteBits, Select, Shape,
-    SrcPfn, VmaFlags,
+    AsPosted, DstPfn, Hardened, HugePmd, Mapping, MigratePfn, PmdKind, Policy, Present, Pte,
+    PteBits, Select, Shape, SrcPfn, VmaFlags, V6_12,
 };
 
 use crate::mock::{all, at, expect, forget_calls, p, present, span, Machine, R, W};
@@ -294,6 +294,48 @@ fn device_entries_are_not_flushed() {
         ));
     }
     all!(body);
+}
+
+#[test]
+fn an_exclusive_page_gets_the_dirty_bit() {
+    // folio_try_share_anon_rmap_pte(), then folio_mark_dirty() if pte_present(): a device-private entry is not.
+    fn body<P: Policy>() {
+        let bits = PteBits::DIRTY | PteBits::YOUNG | PteBits::SOFT_DIRTY;
+        let m = machine::<V6_12>();
+        m.with(|s| {
+            s.anon(0, 'A', bits);
+            s.page_in('a', Mapping::Anon);
+            s.map(1, 'a', bits | W);
+            s.anon(2, 'B', R);
+            for letter in ['A', 'a', 'B'] {
+                s[p(letter)].exclusive = true;
+            }
+        });
+        let (mut src, mut dst) = ([NONE; 3], [NO; 3]);
+        let migration =
+            try_setup_from::<P, V6_12>(&m, 0, Select::all(), &mut src, &mut dst).unwrap();
+        assert_eq!(migration.cpages(), 3);
+        expect(
+            "notify_start 0..3 Migrate own; pmd_span 0..3 = Table ..3; pte_lock 0
+            pte_get 0 = A:dys; get_page A; trylock_page A
+            pte_clear_flush 0 = A:dys; share_anon_rmap A; set_page_dirty A; pte_set 0 migration A:dysx
+            remove_rmap A; put_page A
+            pte_get 1 = device a:wdys; get_page a; trylock_page a
+            pte_clear_flush 1 = device a:wdys; share_anon_rmap a; pte_set 1 migration a:ws
+            remove_rmap a; put_page a
+            pte_get 2 = B:; get_page B; trylock_page B
+            pte_clear_flush 2 = B:; share_anon_rmap B; pte_set 2 migration B:x; remove_rmap B; put_page B
+            flush_tlb_range 0..3; pte_unlock 0; notify_end 0..3 Migrate own
+            lru_add_drain; isolate_lru_page A; put_page A; isolate_lru_page B; put_page B",
+        );
+        let dirty = ['A', 'a', 'B'].map(|letter| m.state()[p(letter)].dirty);
+        assert_eq!(dirty, [true, false, false]);
+        drop(migration);
+        forget_calls();
+        m.with(|s| s.audit_settled());
+    }
+    body::<AsPosted>();
+    body::<Hardened>();
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::mock::{
 use crate::{hardened, in_place, machine, modern, Setup, NO, NONE, PIN};
 
 /// Setup and pages with `to`; the log is empty.
-fn moved<'a, P: Policy, S: Shape>(
+fn after_pages<'a, P: Policy, S: Shape>(
     m: &Machine,
     src: &'a mut [SrcPfn],
     dst: &'a mut [DstPfn],
@@ -173,7 +173,7 @@ fn in_chunks_under_the_ptl_of_their_table() {
     fn body<P: Policy, S: Shape>() {
         let (m, to) = many::<S>();
         let (mut src, mut dst) = (vec![NONE; MANY], vec![NO; MANY]);
-        let moved = moved::<P, S>(&m, &mut src, &mut dst, &to);
+        let moved = after_pages::<P, S>(&m, &mut src, &mut dst, &to);
         let locks = m.calls(P_::PteLock);
         moved.finalize();
         let mut expected = String::new();
@@ -198,7 +198,7 @@ fn a_table_that_went_away() {
     // `pte_offset_map_lock()` fails: the rmap knows where the entries are now. The other chunks are as ever.
     let (m, to) = many::<V6_12>();
     let (mut src, mut dst) = (vec![NONE; MANY], vec![NO; MANY]);
-    let moved = moved::<Hardened, V6_12>(&m, &mut src, &mut dst, &to);
+    let moved = after_pages::<Hardened, V6_12>(&m, &mut src, &mut dst, &to);
     m.fail(P_::PteLock, 2);
     moved.finalize();
     m.script_done();
@@ -219,7 +219,7 @@ fn where_there_is_no_table() {
     for kind in [PmdKind::Hole, PmdKind::Huge, PmdKind::Bad] {
         let (m, to) = many::<V6_12>();
         let (mut src, mut dst) = (vec![NONE; MANY], vec![NO; MANY]);
-        let moved = moved::<Hardened, V6_12>(&m, &mut src, &mut dst, &to);
+        let moved = after_pages::<Hardened, V6_12>(&m, &mut src, &mut dst, &to);
         m.script()
             .pmd_looks
             .extend([PmdKind::Table, kind, PmdKind::Table]);
@@ -269,7 +269,7 @@ fn a_span_that_reaches_nowhere_or_too_far() {
     let m = writable("ABC");
     let before = m.state();
     let (mut src, mut dst) = ([NONE; 3], [NO; 3]);
-    let moved = moved::<Hardened, V6_12>(&m, &mut src, &mut dst, &[NO; 3]);
+    let moved = after_pages::<Hardened, V6_12>(&m, &mut src, &mut dst, &[NO; 3]);
     m.script().untils.extend([at(0), at(50)]);
     moved.finalize();
     expect(&format!(
@@ -284,6 +284,27 @@ fn a_span_that_reaches_nowhere_or_too_far() {
     ));
     m.with(|s| s.settle());
     assert_eq!(m.state(), before);
+
+    // Nor are more looked at together than there is room for.
+    let m = Machine::large(V6_12::KIND, 66, 66);
+    m.with(|s| {
+        s.anon(63, 'A', W);
+        s.anon(64, 'B', W);
+    });
+    let to = vec![NO; 66];
+    let (mut src, mut dst) = (vec![NONE; 66], to.clone());
+    let moved = after_pages::<Hardened, V6_12>(&m, &mut src, &mut dst, &to);
+    m.script().untils.extend([at(90), at(90)]);
+    moved.finalize();
+    expect(&format!(
+        "pmd_span 0..64 = Table ..90; pte_lock 0; {} pte_unlock 0; {}
+        pmd_span 64..66 = Table ..90; pte_lock 64; {} pte_unlock 64; {}",
+        restored(63, 'A'),
+        back('A'),
+        restored(64, 'B'),
+        back('B'),
+    ));
+    m.with(|s| s.audit_settled());
 }
 
 #[test]
@@ -298,7 +319,7 @@ fn no_ptl_for_a_chunk_without_a_source() {
     });
     let to = vec![NO; 10];
     let (mut src, mut dst) = (vec![NONE; 10], to.clone());
-    moved::<Hardened, V6_12>(&m, &mut src, &mut dst, &to).finalize();
+    after_pages::<Hardened, V6_12>(&m, &mut src, &mut dst, &to).finalize();
     expect(&format!(
         "pmd_span 0..10 = Table ..4; pte_lock 0; {} pte_unlock 0; {}
         pmd_span 4..10 = Table ..8
@@ -319,7 +340,7 @@ fn what_is_not_there_any_more_is_left_to_the_rmap() {
     // `E` too, `F` is zapped and something else stands there. `A` and `G`, which nobody touched, are turned back.
     let m = writable("ABCDEFG");
     let (mut src, mut dst) = ([NONE; 7], [NO; 7]);
-    let moved = moved::<Hardened, V6_12>(&m, &mut src, &mut dst, &[NO; 7]);
+    let moved = after_pages::<Hardened, V6_12>(&m, &mut src, &mut dst, &[NO; 7]);
     m.with(|s| {
         let gone = std::mem::replace(&mut s.ptes[1], Pte::None);
         s.others.push(gone);
@@ -373,7 +394,7 @@ fn readable_but_exclusive() {
     });
     let to = [new(&m, 'a'), new(&m, 'b')];
     let (mut src, mut dst) = ([NONE; 2], [NO; 2]);
-    let moved = moved::<Hardened, V6_12>(&m, &mut src, &mut dst, &to);
+    let moved = after_pages::<Hardened, V6_12>(&m, &mut src, &mut dst, &to);
     assert_eq!(
         m.state().ptes[..2],
         [
@@ -423,7 +444,7 @@ fn the_lru_comes_before_the_mapping() {
         });
         let to = [NO, new(&m, 'N'), DstPfn::unpin(p('C')), new(&m, 'd')];
         let (mut src, mut dst) = ([NONE; 4], [NO; 4]);
-        let moved = moved::<P, V6_12>(&m, &mut src, &mut dst, &to);
+        let moved = after_pages::<P, V6_12>(&m, &mut src, &mut dst, &to);
         let maps = match hardened::<P>() {
             true => P_::RestorePte,
             false => P_::RemoveMigrationPtes,
@@ -531,7 +552,7 @@ fn an_area_of_a_file_is_left_to_the_rmap() {
         let before = m.state();
         let to = [NO; 2];
         let (mut src, mut dst) = ([NONE; 2], [NO; 2]);
-        let moved = moved::<P, S>(&m, &mut src, &mut dst, &to);
+        let moved = after_pages::<P, S>(&m, &mut src, &mut dst, &to);
         assert!(moved.src().iter().all(|word| word.pfn().is_some()));
         moved.finalize();
         let back = |c| match modern::<S>() {

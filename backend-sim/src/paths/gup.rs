@@ -36,6 +36,9 @@ pub struct GupRef {
     pub flags: GupFlags,
 }
 
+/// How often a fault is tried again at once, before others run: `__get_user_pages()` has a `cond_resched()` at every turn.
+const TRIES: u32 = 3;
+
 /// Why GUP failed (`-EFAULT`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fault;
@@ -147,7 +150,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
                 space.has_pinned.set(1);
             }
         }
-        for _ in 0..crate::paths::access::MAX_FAULTS {
+        for _ in 0..TRIES {
             ready!(self.mmap_read(mm));
             let found = self.follow_page(mm, vpn, flags);
             if let Some(page) = found {

@@ -151,14 +151,26 @@ fn races(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind)
     match long::cut(&race.name) {
         None => vec![race],
         Some(Cut::Pairs) => pieces::pairs(programs)
-            .flat_map(|two| races(kind, &two, driver, shape))
+            .flat_map(|two| races(kind, &two.map(|one| *one), driver, shape))
             .collect(),
         Some(cut) => cut
             .of(kind, programs, driver)
             .iter()
-            .map(|pieces| self::race(kind, pieces, driver, shape))
+            .flat_map(|pieces| part(kind, pieces, driver, shape))
             .collect(),
     }
+}
+
+/// The race of `pieces`, or of all pairs of them if it is long still.
+fn part(kind: &Kind, pieces: &[Piece], driver: DriverKind, shape: ShapeKind) -> Vec<Race> {
+    let race = race(kind, pieces, driver, shape);
+    if long::PARTS.binary_search(&&*race.name).is_err() {
+        return vec![race];
+    }
+    let pairs = pieces::pairs(pieces).map(|two| two.map(Piece::clone));
+    pairs
+        .map(|two| self::race(kind, &two, driver, shape))
+        .collect()
 }
 
 /// The race of `pieces` over `kind`.
@@ -238,7 +250,7 @@ mod tests {
                     all.entry(race.name.to_string()).or_insert(race);
                 };
                 note(&programs);
-                pieces::pairs(&programs).for_each(|two| note(&two));
+                pieces::pairs(&programs).for_each(|two| note(&two.map(|one| *one)));
             }
         }
         all

@@ -93,13 +93,10 @@ impl Cut {
     }
 }
 
-/// All pairs of `programs`.
-pub(super) fn pairs<'p>(programs: &'p [&'p Short]) -> impl Iterator<Item = [&'p Short; 2]> {
-    let first = programs.iter().enumerate();
-    first.flat_map(|(place, first)| {
-        let second = programs[place + 1..].iter();
-        second.map(move |second| [*first, *second])
-    })
+/// All pairs of them.
+pub(super) fn pairs<T>(all: &[T]) -> impl Iterator<Item = [&T; 2]> {
+    let first = all.iter().enumerate();
+    first.flat_map(|(place, first)| all[place + 1..].iter().map(move |second| [first, second]))
 }
 
 /// A migration up to unmap, which is given up then, and from pages on; before that what the driver as posted does first, faulting the

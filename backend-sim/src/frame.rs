@@ -216,8 +216,9 @@ impl<S: Synchronisation> Frame<S> {
     }
 }
 
-/// The index of a frame in the machine's array.
+/// The index of a frame in the machine's array. Wraps for a pfn below the first, to where no array is so long: each page is looked
+/// up hundreds of times in an execution.
 #[inline]
-pub(crate) fn frame_index(page: Pfn) -> Option<usize> {
-    page.0.checked_sub(FIRST_PFN)
+pub(crate) const fn frame_index(page: Pfn) -> usize {
+    page.0.wrapping_sub(FIRST_PFN)
 }

@@ -259,11 +259,11 @@ impl<S: Synchronisation> Ledger<S> {
     }
 
     pub(crate) fn page(&self, page: Pfn) -> Option<&PageBook> {
-        self.pages.get(frame_index(page)?)
+        self.pages.get(frame_index(page))
     }
 
     pub(crate) fn page_mut(&mut self, page: Pfn) -> Option<&mut PageBook> {
-        self.pages.get_mut(frame_index(page)?)
+        self.pages.get_mut(frame_index(page))
     }
 
     pub(crate) fn cell_mut(&mut self, mm: MmId, page: usize) -> Option<&mut Cell> {
@@ -455,19 +455,24 @@ impl<S: Synchronisation> Cpu<'_, S> {
         if !S::LEDGER {
             return;
         }
-        if let Some(page) = old.mapped() {
-            self.unmapped(page, matches!(old, Entry::Page(..)));
+        let (was, is) = (old.mapped(), new.mapped());
+        match old {
+            Entry::Page(page, _) => self.unmapped(page, true),
+            Entry::DevicePrivate(page, _) => self.unmapped(page, false),
+            Entry::Migration(page, _) => {
+                self.book(page, |book| {
+                    book.migration = book.migration.saturating_sub(1)
+                });
+            }
+            _ => {}
         }
-        if let Entry::Migration(page, _) = old {
-            self.book(page, |book| {
-                book.migration = book.migration.saturating_sub(1)
-            });
-        }
-        if let Some(page) = new.mapped() {
-            self.mapped(page, matches!(new, Entry::Page(..)));
-        }
-        if let Entry::Migration(page, _) = new {
-            self.book(page, |book| book.migration += 1);
+        match new {
+            Entry::Page(page, _) => self.mapped(page, true),
+            Entry::DevicePrivate(page, _) => self.mapped(page, false),
+            Entry::Migration(page, _) => {
+                self.book(page, |book| book.migration += 1);
+            }
+            _ => {}
         }
         let mut books = self.m.ledger.lock();
         books.set_shadow(mm, vpn, new);
@@ -477,13 +482,16 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 .cleared
                 .retain(|(space, page, _)| (*space, usize::from(*page)) != (mm, vpn));
         }
-        if new == Entry::None && old != Entry::None {
+        if matches!(new, Entry::None) && !matches!(old, Entry::None) {
             let _ = doing.cleared.push((mm, vpn as u16, old.pack()));
         }
         if !doing.entries.contains(&(mm, vpn as u16)) {
             let _ = doing.entries.push((mm, vpn as u16));
         }
-        for page in [old.mapped(), new.mapped()].into_iter().flatten() {
+        if let Some(page) = was {
+            books.touch(self.slot(), page);
+        }
+        if let Some(page) = is {
             books.touch(self.slot(), page);
         }
     }

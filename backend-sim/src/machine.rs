@@ -408,7 +408,7 @@ impl<S: Synchronisation> Machine<S> {
     // ---- looking, without being seen by an engine's checks --------------------------------------------
 
     pub(crate) fn frame(&self, page: Pfn) -> Option<&Frame<S>> {
-        self.frames.get(frame_index(page)?)
+        self.frames.get(frame_index(page))
     }
 
     /// Everything that can be told of a page frame; none if there is no such frame. A look for reports and

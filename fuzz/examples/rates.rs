@@ -1,5 +1,6 @@
 //! How many inputs a second, on one core, without a sanitizer, and how many of them get somewhere: random bytes through
-//! the same functions that libFuzzer calls.
+//! the same functions that libFuzzer calls. `cargo run --profile bench --example rates`: the profile `release` is what
+//! cargo-fuzz builds, without LTO.
 
 use migrate_pin_fuzz::choices::{Input, Random};
 use migrate_pin_fuzz::pool::Pool;

@@ -392,7 +392,8 @@ impl<'m, S: Synchronisation> Dev<'m, S> {
     }
 
     /// Map a device page where its own entry stands, for what the entry permits. As `pin::grant()` does it: the lock of
-    /// the page keeps migrations out, the sequence number everything else.
+    /// the page keeps migrations out, the sequence number everything else. Meanwhile it may have gone home and come back to stand for
+    /// a page that another pinned: then it is the original that the device has mapped, and this mapping must not take its place.
     fn map_standing(&self, vpn: usize, page: Pfn) -> bool {
         let mut dev = *self;
         let Some(entry) = self.standing(vpn, page, true) else {
@@ -401,7 +402,8 @@ impl<'m, S: Synchronisation> Dev<'m, S> {
         let mut mapped = false;
         if self.cpu.trylock(page) {
             let seq = dev.read_begin();
-            if self.standing(vpn, page, false) == Some(entry) {
+            let own = dev.original(page).is_none();
+            if own && self.standing(vpn, page, false) == Some(entry) {
                 let access = if entry.write() {
                     Access::Write
                 } else {

@@ -259,11 +259,13 @@ mod tests {
     use super::*;
     use crate::config::DriverKind;
     use crate::engine::replay::replay;
+    use crate::event::Event;
     use crate::grammar::{Layout, Setting, CHILD, PARENT};
     use crate::paths::populate::Populate;
     use crate::race::{catalogue, Program};
     use crate::scenario::Step;
     use migrate_pin_core::policy::ShapeKind;
+    use migrate_pin_core::Access;
     use std::borrow::Cow;
 
     #[test]
@@ -344,6 +346,50 @@ mod tests {
             let came = fed.run(0, &race, setting.policy, &settings, &schedule);
             assert_eq!(came.violations, [], "preempted after {preempted}");
         }
+    }
+
+    /// A driver that maps what it has migrated, after finalize, looks whether it still is what it has migrated: it may stand for a
+    /// page that was pinned since. Found by `interleave`.
+    #[test]
+    fn a_device_page_that_came_back_for_a_pin_is_not_mapped_in_place_of_the_original() {
+        let setting = Setting {
+            shape: ShapeKind::V6_12,
+            policy: PolicyKind::Hardened,
+            driver: DriverKind::Careful,
+            layout: Layout::Anonymous,
+        };
+        let (at, pages) = (1, 1);
+        let program = |actor, steps| Program {
+            actor,
+            steps: Cow::Owned(steps),
+        };
+        let (revoke, access) = (Step::Revoke { at, pages }, Access::Write);
+        let race = Arc::new(Race {
+            name: Cow::Borrowed("a device page comes back for a pin"),
+            config: setting.config(),
+            populate: Cow::Owned(vec![(PARENT, 1, Populate::Written(100))]),
+            programs: Cow::Owned(vec![
+                program(0, vec![Step::ToDevice { at, pages }, revoke]),
+                program(3, vec![revoke, Step::Acquire { at, pages, access }]),
+            ]),
+            ..Race::BASE
+        });
+        let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
+        let mut both = 0;
+        for preempted in 0..192 {
+            let schedule = [
+                byte(0, preempted / 12 * 12),
+                byte(0, preempted % 12),
+                byte(1, 196),
+                byte(1, 196),
+                byte(0, 196),
+            ];
+            let came = fed.run(0, &race, setting.policy, &settings, &schedule);
+            assert_eq!(came.violations, [], "preempted after {preempted}");
+            both += u32::from(came.events.contains(Event::MigratedToDevice))
+                & u32::from(came.events.contains(Event::Acquired));
+        }
+        assert!(both > 0, "nobody has pinned what another had migrated");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Migration from device pfns: `migrate_device_range()`, `migrate_device_pages()` and `migrate_device_finalize()` of
 //! `mm/migrate_device.c` in 6.12.
 
+use migrate_pin_core::migration::{finalize_by_words, pages_by_words};
 use migrate_pin_core::range::{collect_range, decide_page, unmap_words, PageFacts};
 use migrate_pin_core::trace::Primitive as P_;
 use migrate_pin_core::{
@@ -454,4 +455,70 @@ fn an_area_with_nothing_but_the_words() {
     }
     both!(body);
     assert_ne!(OWN, Owner(0));
+}
+
+/// The same without a migration in between: pages, finalize, and what both refuse, which changes nothing.
+#[test]
+fn an_area_by_its_words() {
+    fn body<P: Policy>() {
+        fn request<'a>(src: &'a mut [SrcPfn], dst: &'a mut [DstPfn]) -> Request<'a, u8> {
+            Request {
+                vma: VMA,
+                range: span(0, src.len()),
+                src,
+                dst,
+                owner: OWN,
+                select: Select::SYSTEM,
+                fault_page: None,
+            }
+        }
+        let m = machine::<V6_12>();
+        m.with(|s| {
+            s.anon(0, 'A', W);
+            s.anon(1, 'B', W);
+        });
+        let (mut src, mut dst) = ([NONE; 2], [NO; 2]);
+        assert_eq!(set_up::<P, V6_12>(&m, &mut src, &mut dst).into_words(), 2);
+        m.with(|s| s.alloc(p('b')));
+        let mut ops = m.traced();
+
+        let before = m.state();
+        let wrong = Request {
+            range: span(0, 3),
+            ..request(&mut src, &mut dst)
+        };
+        let length = Error::Length {
+            pages: 3,
+            src: 2,
+            dst: 2,
+        };
+        assert_eq!(
+            finalize_by_words::<P, V6_12, _>(&mut ops, &wrong),
+            Err(length)
+        );
+        let mut wrong = wrong;
+        assert_eq!(
+            pages_by_words::<P, V6_12, _>(&mut ops, &mut wrong),
+            Err(length)
+        );
+        if hardened::<P>() {
+            // A source is no destination.
+            dst = [DstPfn::page(p('b')), DstPfn::page(p('A'))];
+            let refused = pages_by_words::<P, V6_12, _>(&mut ops, &mut request(&mut src, &mut dst));
+            assert!(matches!(refused, Err(Error::Destination { index: 1, .. })));
+        }
+        assert_eq!(m.state(), before);
+
+        dst = [DstPfn::page(p('b')), NO];
+        let done = pages_by_words::<P, V6_12, _>(&mut ops, &mut request(&mut src, &mut dst));
+        assert_eq!(done, Ok(()));
+        assert_eq!(src.map(SrcPfn::migrating), [true, false]);
+        let done = finalize_by_words::<P, V6_12, _>(&mut ops, &request(&mut src, &mut dst));
+        assert_eq!(done, Ok(()));
+        m.with(|s| s.settle());
+        m.state().audit();
+        assert_eq!(m.state().ptes[..2], [device('b', W), present('B', W)]);
+        assert_eq!(m.state().freed, [p('A')]);
+    }
+    both!(body);
 }

@@ -222,7 +222,8 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             (_, true) => None,
             (Entry::Page(page, _) | Entry::DevicePrivate(page, _), false) => Some(page),
             (Entry::Migration(page, _), false) => {
-                let got = self.get_unless_zero(page);
+                // A part of a huge page that is being split has no count of its own yet.
+                let got = self.head(page) == page && self.get_unless_zero(page);
                 self.unlock_table(mm, vpn);
                 return got.then_some(page);
             }

@@ -103,24 +103,17 @@ impl KernelOps {
         unsafe { self.map.page(page) }
     }
 
-    /// What C has to be asked for.
-    #[cold]
-    #[inline(never)]
-    fn look_at_each(&mut self, page: Pfn) -> PageLook {
-        PageLook {
-            compound: self.page_compound(page),
-            zone: self.page_zone(page),
-            mapping: self.page_mapping(page),
-            private: self.page_has_private(page),
-            count: self.page_count(page),
-            mapcount: self.page_mapcount(page),
-        }
-    }
-
     /// The same, where it is a folio's first.
     #[inline]
     fn folio(&self, page: Pfn) -> Option<Folio<'_>> {
         self.page(page).folio()
+    }
+
+    /// What C has to be asked for.
+    #[cold]
+    #[inline(never)]
+    fn look_at_each(&mut self, page: Pfn) -> PageLook {
+        PageLook::ask(self, page)
     }
 }
 

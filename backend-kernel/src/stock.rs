@@ -3,8 +3,8 @@
 //!
 //! The callers are drivers that know nothing of this crate. They carry `struct migrate_vma` or two arrays from
 //! call to call and nothing else, and the later calls return nothing; so the migration goes on from its words
-//! ([`pages_by_words`], [`finalize_by_words`]), and a destination that is refused is left out as if there were none: its entry
-//! goes back to its source, and the page stays the driver's. That is counted, and said once.
+//! ([`pages_by_words`], [`finalize_by_words`]), and a destination that is refused is left out as if there were none:
+//! its entry goes back to its source, and the page stays the driver's. That is counted, and said once.
 
 use core::ffi::c_int;
 use core::slice;

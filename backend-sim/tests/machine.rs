@@ -1,7 +1,7 @@
 //! The parts of the machine, each for itself.
 
 use migrate_pin_core::ops::Range;
-use migrate_pin_core::{Access, PAGE_SIZE};
+use migrate_pin_core::{Access, MmOps, PAGE_SIZE};
 use migrate_pin_sim::config::*;
 use migrate_pin_sim::*;
 
@@ -348,4 +348,31 @@ fn a_child_is_not_unstable_for_what_was_there_before() {
     }
     machine.check_quiescent();
     assert_eq!(machine.violation_count(), 0);
+}
+
+/// What finalize does to an entry in place, done out of turn: to one that is no migration entry, and without the PTL.
+#[test]
+fn an_entry_that_is_turned_back_has_to_be_a_migration_entry_under_its_lock() {
+    let found = |locked: bool, unmapped: bool| {
+        let m = machine(&CONFIG);
+        assert!(m.populate(MM, 0, Populate::Written(7)));
+        let mut cpu = m.cpu(A0);
+        let (vma, page) = (cpu.find_vma(MM, 0).unwrap(), m.page_at(MM, 0).unwrap());
+        cpu.get_page(page);
+        assert!(cpu.trylock_page(page));
+        if unmapped {
+            cpu.try_to_unmap(page);
+        }
+        if locked {
+            assert!(cpu.pte_lock(vma, at(0)));
+        }
+        cpu.restore_pte(vma, at(0), page);
+        if locked {
+            cpu.pte_unlock(vma, at(0));
+        }
+        m.broken().collect::<Vec<_>>()
+    };
+    assert_eq!(found(true, true), []);
+    assert_eq!(found(true, false), [Invariant::Map]);
+    assert_eq!(found(false, true), [Invariant::Lock]);
 }

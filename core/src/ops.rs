@@ -218,6 +218,21 @@ pub struct PageLook {
     pub mapcount: u32,
 }
 
+impl PageLook {
+    /// One question after the other.
+    #[inline]
+    pub fn ask<M: MmOps + ?Sized>(ops: &mut M, page: Pfn) -> Self {
+        Self {
+            compound: ops.page_compound(page),
+            zone: ops.page_zone(page),
+            mapping: ops.page_mapping(page),
+            private: ops.page_has_private(page),
+            count: ops.page_count(page),
+            mapcount: ops.page_mapcount(page),
+        }
+    }
+}
+
 /// Who holds a pin, and what stands for the page meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PinRecord {
@@ -522,18 +537,11 @@ pub trait MmOps {
         self.page_zone(page).is_device()
     }
 
-    /// What `migrate_vma_check_page()` wants to know, asked together. A machine may read it in one go; it is
-    /// a snapshot no more than one question after the other is.
+    /// What `migrate_vma_check_page()` wants to know, asked together ([`PageLook::ask`]). A machine may read it in one
+    /// go; it is a snapshot no more than one question after the other is.
     #[inline]
     fn page_look(&mut self, page: Pfn) -> PageLook {
-        PageLook {
-            compound: self.page_compound(page),
-            zone: self.page_zone(page),
-            mapping: self.page_mapping(page),
-            private: self.page_has_private(page),
-            count: self.page_count(page),
-            mapcount: self.page_mapcount(page),
-        }
+        PageLook::ask(self, page)
     }
 
     // ---- pages: locks and references --------------------------------------------------------------

@@ -389,21 +389,23 @@ fn an_original_comes_home() {
     assert_eq!((state[p('A')].count, state.freed), (1, vec![p('a')]));
 }
 
+/// What was asked of setup, the same again.
+fn request<'a>(src: &'a mut [SrcPfn], dst: &'a mut [DstPfn]) -> Request<'a, u8> {
+    Request {
+        vma: VMA,
+        range: span(0, src.len()),
+        src,
+        dst,
+        owner: OWN,
+        select: Select::SYSTEM,
+        fault_page: Some(p('a')),
+    }
+}
+
 /// What the kernel's own callers of `migrate_vma_*` share between the calls is the words and what they asked.
 #[test]
 fn an_area_with_nothing_but_the_words() {
     fn body<P: Policy>() {
-        fn request<'a>(src: &'a mut [SrcPfn], dst: &'a mut [DstPfn]) -> Request<'a, u8> {
-            Request {
-                vma: VMA,
-                range: span(0, src.len()),
-                src,
-                dst,
-                owner: OWN,
-                select: Select::SYSTEM,
-                fault_page: Some(p('a')),
-            }
-        }
         let m = machine::<V6_12>();
         m.with(|s| s.anon(0, 'A', W));
         let (mut src, mut dst) = ([NONE; 2], [NO; 2]);
@@ -461,17 +463,6 @@ fn an_area_with_nothing_but_the_words() {
 #[test]
 fn an_area_by_its_words() {
     fn body<P: Policy>() {
-        fn request<'a>(src: &'a mut [SrcPfn], dst: &'a mut [DstPfn]) -> Request<'a, u8> {
-            Request {
-                vma: VMA,
-                range: span(0, src.len()),
-                src,
-                dst,
-                owner: OWN,
-                select: Select::SYSTEM,
-                fault_page: None,
-            }
-        }
         let m = machine::<V6_12>();
         m.with(|s| {
             s.anon(0, 'A', W);

@@ -58,6 +58,7 @@ glue! {
     /// Set the entry that was cleared last again, as it was.
     fn pte_restore(cursor: *mut Cursor, vma: *mut VmArea, addr: usize);
     fn flush_tlb_range(vma: *mut VmArea, start: usize, end: usize);
+    fn flush_tlb_all();
 
     fn anon_exclusive(pfn: usize) -> bool;
     fn share_anon_rmap(pfn: usize) -> bool;

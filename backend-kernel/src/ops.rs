@@ -332,6 +332,10 @@ impl MmOps for KernelOps {
         call!(flush_tlb_range(vma.as_ptr(), range.start, range.end));
     }
 
+    fn flush_tlb_all(&mut self) {
+        call!(flush_tlb_all());
+    }
+
     #[inline]
     fn anon_exclusive(&mut self, page: Pfn) -> bool {
         match self.page(page) {

@@ -31,6 +31,8 @@ events! {
     MigrationEntryZapped "migration-entry-zapped",
     /// A CPU used a TLB entry whose page-table entry is not there any more.
     StaleTlbHit "stale-tlb-hit",
+    /// `flush_tlb_all()` took translations away.
+    TlbFlushAll "tlb-flush-all",
     /// The hardware set the dirty bit of an entry.
     HardwareDirty "hardware-dirty",
     /// A page fault was handled.

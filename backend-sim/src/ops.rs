@@ -240,6 +240,11 @@ impl<S: Synchronisation> MmOps for Cpu<'_, S> {
         }
     }
 
+    fn flush_tlb_all(&mut self) {
+        self.at("flush_tlb_all");
+        self.flush_every_tlb();
+    }
+
     fn anon_exclusive(&mut self, page: Pfn) -> bool {
         self.m.shape == ShapeKind::V6_12 && self.test_flag(page, PageFlags::ANON_EXCLUSIVE)
     }

@@ -9,6 +9,7 @@ use crate::bug::Bug;
 use crate::config::MmId;
 use crate::cpu::Cpu;
 use crate::entry::Entry;
+use crate::event::Event;
 use crate::lock::{Lock, LockName};
 use crate::restore::restore;
 use crate::sync::{Store, Synchronisation};
@@ -81,6 +82,15 @@ impl<S: Synchronisation> Tlb<S> {
             .retain(|t| t.mm != mm || !(first..until).contains(&usize::from(t.vpn)));
     }
 
+    fn drop_all(&self) {
+        self.entries.lock().clear();
+    }
+
+    /// Is there nothing at all? Invisible.
+    fn is_empty(&self) -> bool {
+        self.entries.lock().is_empty()
+    }
+
     /// Is there anything of these pages? Invisible.
     fn holds(&self, mm: MmId, first: usize, until: usize) -> bool {
         self.entries
@@ -116,6 +126,21 @@ impl<S: Synchronisation> Cpu<'_, S> {
             }
             cpu.tlb.lock.lock(self);
             cpu.tlb.drop_range(mm, first, until);
+            cpu.tlb.lock.unlock(self);
+        }
+    }
+
+    /// `flush_tlb_all()`: the same of all address spaces, on every CPU.
+    pub(crate) fn flush_every_tlb(&self) {
+        for cpu in self.m.cpus.iter() {
+            if !S::WEAK_MEMORY && cpu.tlb.lock.owner().is_none() && cpu.tlb.is_empty() {
+                continue;
+            }
+            cpu.tlb.lock.lock(self);
+            if !cpu.tlb.is_empty() {
+                self.event(Event::TlbFlushAll);
+            }
+            cpu.tlb.drop_all();
             cpu.tlb.lock.unlock(self);
         }
     }

@@ -75,6 +75,32 @@ fn a_tlb_entry_outlives_its_page_table_entry_until_it_is_flushed() {
 }
 
 #[test]
+fn a_flush_of_everything_reaches_what_no_page_table_names() {
+    let (m, page) = written();
+    assert_eq!(read(&m, 1), 7);
+    let mut cpu = m.cpu(ActorId(0));
+    cpu.get_page(page);
+    assert!(cpu.trylock_page(page));
+    assert!(cpu.pte_lock(VMA, AT));
+    let old = cpu.pte_get_and_clear(VMA, AT);
+    assert!(matches!(old, Pte::Present(..)));
+    cpu.pte_set(VMA, AT, Pte::Migration(page, PteBits::WRITE));
+    cpu.remove_rmap(page, VMA);
+    cpu.put_page(page);
+    cpu.pte_unlock(VMA, AT);
+    // The other CPU doesn't know, until it is told.
+    assert_eq!(read(&m, 1), 7);
+    cpu.flush_tlb_all();
+    assert!(m.events().contains(Event::TlbFlushAll));
+    assert!(m.cpu(ActorId(1)).read(AT).done().is_none());
+    cpu.remove_migration_pte(VMA, AT, page, page);
+    cpu.unlock_page(page);
+    cpu.put_page(page);
+    assert_eq!(read(&m, 1), 7);
+    clean(&m);
+}
+
+#[test]
 fn clear_and_flush_leaves_no_tlb_entry() {
     let (m, _) = written();
     assert_eq!(read(&m, 1), 7);

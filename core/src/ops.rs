@@ -281,6 +281,7 @@ macro_rules! for_each_primitive {
             PteClearFlush pte_clear_flush(vma: Vma, addr: usize) -> Pte;
             PteSet pte_set(vma: Vma, addr: usize, pte: Pte) -> ();
             FlushTlbRange flush_tlb_range(vma: Vma, range: Range) -> ();
+            FlushTlbAll flush_tlb_all() -> ();
             AnonExclusive anon_exclusive(page: Pfn) -> bool;
             ShareAnonRmap share_anon_rmap(page: Pfn) -> bool, fails false;
             AddNewAnonRmap add_new_anon_rmap(page: Pfn, vma: Vma, addr: usize) -> ();
@@ -430,6 +431,10 @@ pub trait MmOps {
 
     /// `flush_tlb_range()`: no CPU keeps a TLB entry of the range. May be called under the PTL.
     fn flush_tlb_range(&mut self, vma: Self::Vma, range: Range);
+
+    /// `flush_tlb_all()`: no CPU keeps a TLB entry that was there before, whatever address space it is of. Waits for the
+    /// other CPUs, so that no PTL may be held.
+    fn flush_tlb_all(&mut self);
 
     // ---- reverse mapping --------------------------------------------------------------------------
 

@@ -289,6 +289,15 @@ impl Rules {
         self.hardened()
     }
 
+    /// Hardened: if a page is pinned that somebody holds a reference on whom nobody accounts for, every TLB is flushed
+    /// before the device gets it. The reference may be that of a zap in another address space, which takes the page out
+    /// of its rmap at once and flushes when all its pages are gathered (`zap_present_folio_ptes()`): until then a CPU
+    /// reads the page through an entry that no rmap leads to. A page that moves is refused for such a reference.
+    #[must_use]
+    pub const fn flushes_before_pin(self) -> bool {
+        self.hardened()
+    }
+
     /// Hardened: PIN is refused where it can't lead to a pin that someone will release: device memory in
     /// collect; in pages anything but a device-private destination, and an empty entry (the zero page's
     /// word has PIN and MIGRATE), where there is no page that the destination could stand for.

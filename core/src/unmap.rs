@@ -22,13 +22,15 @@ pub struct UnmapFacts {
     pub maybe_pinned: bool,
 }
 
-/// The verdict on a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The verdict on a page; the default is that it stays where it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unmap {
     /// It keeps MIGRATE.
     pub migrate: bool,
     /// It gets the bias of a pin.
     pub pin: bool,
+    /// A TLB may still reach it, though no rmap does.
+    pub flush: bool,
 }
 
 /// The tests that the patch put at the end of the first loop, in their order.
@@ -53,12 +55,13 @@ pub const fn decide_unmap(rules: Rules, facts: UnmapFacts) -> Unmap {
         migrate,
         // A page that is restored because it is still mapped would keep 1024 references for ever.
         pin: pin && (migrate || !rules.pins_only_migrating()),
+        flush: pin && migrate && !facts.accounted && rules.flushes_before_pin(),
     }
 }
 
-/// Unmap one locked page, and pin it if that is wanted; does it still migrate?
+/// Unmap one locked page, and pin it if that is wanted; what became of it?
 #[inline(always)]
-fn unmap_one<M: MmOps>(ops: &mut M, rules: Rules, known: Known, page: Pfn, pin: bool) -> bool {
+fn unmap_one<M: MmOps>(ops: &mut M, rules: Rules, known: Known, page: Pfn, pin: bool) -> Unmap {
     if ops.page_mapcount(page) > 0 {
         ops.try_to_unmap(page);
     }
@@ -71,14 +74,14 @@ fn unmap_one<M: MmOps>(ops: &mut M, rules: Rules, known: Known, page: Pfn, pin: 
     };
     let verdict = decide_unmap(rules, facts);
     if !verdict.pin {
-        return verdict.migrate;
+        return verdict;
     }
     // A pin without a record could never be given back.
     if rules.keeps_records() && ops.pin_insert(page, known.owner).is_err() {
-        return false;
+        return Unmap::default();
     }
     ops.page_ref_add(page, GUP_PIN_COUNTING_BIAS);
-    verdict.migrate
+    verdict
 }
 
 /// What the second loop does with the reference of a page that was refused.
@@ -120,15 +123,21 @@ pub(crate) fn unmap<P: Policy, S: Shape, M: MmOps>(
 ) -> usize {
     let rules = Rules::of::<P, S>();
     let mut refused = 0;
+    let mut flush = false;
     for word in src.iter_mut() {
         let (Some(page), true) = (word.pfn(), word.migrating()) else {
             continue;
         };
-        if !unmap_one(ops, rules, known, page, word.pin()) {
+        let done = unmap_one(ops, rules, known, page, word.pin());
+        flush |= done.flush;
+        if !done.migrate {
             *word = word.without(MigratePfn::MIGRATE);
             cpages = cpages.saturating_sub(1);
             refused += 1;
         }
+    }
+    if flush {
+        ops.flush_tlb_all();
     }
     restore(ops, src, refused, Restore::Putback);
     cpages
@@ -144,6 +153,7 @@ pub(crate) fn isolate_and_unmap<P: Policy, S: Shape, M: MmOps>(
     let rules = Rules::of::<P, S>();
     let mut unmapped = 0;
     let mut refused = 0;
+    let mut flush = false;
     let mut may_drain = true;
     ops.lru_add_drain();
     for word in src.iter_mut() {
@@ -165,7 +175,9 @@ pub(crate) fn isolate_and_unmap<P: Policy, S: Shape, M: MmOps>(
             // Isolation took one of its own; collect's is no longer needed.
             ops.put_page(page);
         }
-        if unmap_one(ops, rules, known, page, word.pin()) {
+        let done = unmap_one(ops, rules, known, page, word.pin());
+        flush |= done.flush;
+        if done.migrate {
             unmapped += 1;
             continue;
         }
@@ -175,6 +187,9 @@ pub(crate) fn isolate_and_unmap<P: Policy, S: Shape, M: MmOps>(
         }
         *word = word.without(MigratePfn::MIGRATE);
         refused += 1;
+    }
+    if flush {
+        ops.flush_tlb_all();
     }
     restore(ops, src, refused, Restore::Put);
     unmapped

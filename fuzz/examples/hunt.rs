@@ -81,6 +81,11 @@ const DEFECTS: &[Defect] = &[
         ..PIPELINE
     },
     Defect {
+        name: "pin-before-flush",
+        says: "a device has atomic access to a page that a TLB still reaches",
+        ..PIPELINE
+    },
+    Defect {
         name: "words-unchecked",
         targets: &["misuse", "words"],
         ..PIPELINE

@@ -7,7 +7,7 @@ use migrate_pin_core::{
     SrcPfn, V6_12,
 };
 
-use crate::mock::{all, expect, forget_calls, p, span, Machine, OWN, R, VMA, W};
+use crate::mock::{all, expect, first_calls, forget_calls, p, span, Machine, OWN, R, VMA, W};
 use crate::{
     hardened, looked, looks_over, machine, modern, rules, set_up, try_setup_from, word, NO, NONE,
     PIN,
@@ -35,6 +35,14 @@ fn pinned<P: Policy>(letter: char) -> String {
     match hardened::<P>() {
         true => format!("pin_insert {letter} own; page_ref_add {letter} 1024"),
         false => format!("page_ref_add {letter} 1024"),
+    }
+}
+
+/// What follows when pages were pinned that somebody has references on.
+fn flushed<P: Policy>() -> &'static str {
+    match hardened::<P>() {
+        true => "; flush_tlb_all",
+        false => "",
     }
 }
 
@@ -106,7 +114,8 @@ fn a_busy_page_is_free_again_in_prepare() {
                 assert_eq!(migration.src(), [word::<S>('A', flags | MigratePfn::WRITE)]);
                 assert_eq!(m.state().ptes[0], Pte::Migration(p('A'), W));
                 let pin = if pin { pinned::<P>('A') } else { String::new() };
-                expect(&format!("{walk}; try_to_unmap A; {pin}"));
+                let flush = if extra > 0 { flushed::<P>() } else { "" };
+                expect(&format!("{walk}; try_to_unmap A; {pin}{flush}"));
             } else {
                 // Refused while still mapped: undone at once.
                 assert_eq!((migration.src(), migration.cpages()), (&[NONE][..], 0));
@@ -282,18 +291,19 @@ fn unaccounted_references() {
             assert_eq!((migration.src(), migration.cpages()), (&[NONE, pin][..], 1));
             let pinned = pinned::<P>('B');
             let walk = collected::<P, S>("AB");
+            let flush = flushed::<P>();
             expect(&match modern::<S>() {
                 false => format!(
                     "{walk}; lru_add_drain
                     isolate_lru_page A; put_page A; get_page A; putback_lru_page A
                     isolate_lru_page B; put_page B
                     remove_migration_pte 0 A A; unlock_page A; put_page A
-                    {pinned}"
+                    {pinned}{flush}"
                 ),
                 true => format!(
                     "{walk}; lru_add_drain
                     isolate_lru_page A; put_page A; get_page A; putback_lru_page A
-                    isolate_lru_page B; put_page B; {pinned}
+                    isolate_lru_page B; put_page B; {pinned}{flush}
                     remove_migration_ptes A A; unlock_page A; put_page A"
                 ),
             });
@@ -309,6 +319,38 @@ fn unaccounted_references() {
                 assert_eq!(state[p('B')].count, 1 + 1 + 1 + 1024);
                 assert!(state[p('B')].isolated);
             }
+        }
+    }
+    all!(body);
+}
+
+#[test]
+fn one_flush_for_all_pins_with_references() {
+    // A is pinned and nobody else has it, B and C are pinned though somebody has them, D is refused for that.
+    fn body<P: Policy, S: Shape>() {
+        let m = machine::<S>();
+        m.with(|s| {
+            for (index, letter) in "ABCD".chars().enumerate() {
+                s.anon(index, letter, W);
+            }
+            for letter in ['B', 'C', 'D'] {
+                s.get(letter, 1);
+            }
+        });
+        let (mut src, mut dst) = ([PIN, PIN, PIN, NONE], [NO; 4]);
+        let migration = set_up::<P, S>(&m, &mut src, &mut dst);
+        assert_eq!(migration.cpages(), 3);
+        let calls = first_calls(usize::MAX);
+        let flushes = calls.iter().filter(|call| *call == "flush_tlb_all");
+        assert_eq!(flushes.count(), usize::from(hardened::<P>()));
+        // After the last unmap, so that nothing can be loaded again, and before what is refused is mapped.
+        if hardened::<P>() {
+            let at = |what: &str| calls.iter().position(|call| call == what);
+            let last = at("page_ref_add C 1024").unwrap();
+            let flush = at("flush_tlb_all").unwrap();
+            let back = ["remove_migration_ptes D D", "remove_migration_pte 3 D D"];
+            assert!(last < flush);
+            assert!(!modern::<S>() || back.iter().any(|back| at(back) > Some(flush)));
         }
     }
     all!(body);

@@ -671,7 +671,7 @@ fn show(call: &Call<Vma>) -> Option<String> {
         C::PageRefAdd { page, count, .. } | C::PageRefSub { page, count, .. }
         | C::PageRefUnfreeze { page, count, .. } => format!("{n} {} {count}", name(page)),
         C::PageRefFreeze { page, expected, returned } => format!("{n} {} {expected}{}", name(page), failed(returned)),
-        C::LruAddDrain { .. } | C::LruAddDrainAll { .. } => n.to_string(),
+        C::LruAddDrain { .. } | C::LruAddDrainAll { .. } | C::FlushTlbAll { .. } => n.to_string(),
         C::MemCgroupCharge { page, returned, .. } => format!("{n} {}{}", name(page), failed(returned.is_ok())),
         C::AnonVmaPrepare { returned, .. } => format!("{n}{}", failed(returned.is_ok())),
         C::AddressSpaceStable { returned, .. } | C::UserfaultfdMissing { returned, .. } => format!("{n} = {returned}"),
@@ -857,6 +857,11 @@ impl MmOps for Machine {
     fn flush_tlb_range(&mut self, vma: Vma, _: Range) {
         self.enter(P::FlushTlbRange);
         assert_eq!(vma, VMA);
+    }
+
+    fn flush_tlb_all(&mut self) {
+        self.enter(P::FlushTlbAll);
+        self.with(|state| assert!(state.ptl.is_none(), "flush_tlb_all() under the PTL"));
     }
 
     fn anon_exclusive(&mut self, page: Pfn) -> bool {

@@ -89,6 +89,7 @@ fn drive<M: MmOps<Vma = Vma>>(mut ops: M) -> Vec<String> {
         ops.add_new_anon_rmap(n, VMA, at(1));
         ops.flush_tlb_range(VMA, range);
         ops.pte_unlock(VMA, at(0));
+        ops.flush_tlb_all();
         ops.notify_end(VMA, range, NotifyEvent::Migrate, Some(OWN));
         ops.lru_add_drain();
         ops.lru_add_drain_all();

@@ -11,7 +11,7 @@ const F: bool = false;
 const T: bool = true;
 
 /// | rule | `AsPosted` 5.11, `AsPosted` 6.12, `Hardened` 5.11, `Hardened` 6.12 |
-const RULES: [Rule; 31] = [
+const RULES: [Rule; 32] = [
     // 5.11 or 6.12, whatever the policy.
     // 5.11 collect counts and leaves a page whose trylock failed to prepare; 6.12: folio_put(), mpfn = 0.
     (
@@ -106,6 +106,13 @@ const RULES: [Rule; 31] = [
         Rules::pins_only_migrating,
         [F, F, T, T],
     ),
+    // 6.12, zap_present_folio_ptes(): folio_remove_rmap_ptes() before tlb_flush_mmu(); patch, migrate_vma_unmap(): with PIN
+    // references are not looked at.
+    (
+        "flushes_before_pin",
+        Rules::flushes_before_pin,
+        [F, F, T, T],
+    ),
     (
         "refuses_senseless_pins",
         Rules::refuses_senseless_pins,
@@ -153,7 +160,7 @@ fn rules() {
             table.row((name, rules), expected, rule(rules));
         }
     }
-    table.done(31 * 4);
+    table.done(32 * 4);
 }
 
 fn kinds<P: Policy, S: Shape>() -> (PolicyKind, ShapeKind) {

@@ -4,7 +4,7 @@ use crate::{hardened, Table, BOTH};
 use migrate_pin_core::unmap::{decide_unmap, Unmap, UnmapFacts};
 use migrate_pin_core::Rules;
 
-/// The hunk in its order, and what `Hardened` changes: `pins_only_migrating`.
+/// The hunk in its order, and what `Hardened` changes: `pins_only_migrating`, `flushes_before_pin`.
 fn oracle(hardened: bool, facts: UnmapFacts) -> Unmap {
     let (mut migrate, mut bias) = (true, false);
     // if (page_mapped(page)) src &= ~MIGRATE;
@@ -26,7 +26,13 @@ fn oracle(hardened: bool, facts: UnmapFacts) -> Unmap {
     if hardened && !migrate {
         bias = false;
     }
-    Unmap { migrate, pin: bias }
+    // The page goes to a device although somebody has a reference, who may have it in a TLB.
+    let flush = hardened && migrate && facts.pin && !facts.accounted;
+    Unmap {
+        migrate,
+        pin: bias,
+        flush,
+    }
 }
 
 #[test]

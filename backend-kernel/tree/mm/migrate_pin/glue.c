@@ -359,6 +359,11 @@ void migrate_pin_glue_flush_tlb_range(struct vm_area_struct *vma,
 	flush_tlb_range(vma, start, end);
 }
 
+void migrate_pin_glue_flush_tlb_all(void)
+{
+	flush_tlb_all();
+}
+
 /* Reverse mapping. */
 
 bool migrate_pin_glue_anon_exclusive(unsigned long pfn)

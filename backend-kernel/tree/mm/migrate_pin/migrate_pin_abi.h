@@ -456,6 +456,7 @@ void migrate_pin_glue_pte_restore(struct migrate_pin_cursor *cursor,
 		struct vm_area_struct *vma, unsigned long addr);
 void migrate_pin_glue_flush_tlb_range(struct vm_area_struct *vma,
 		unsigned long start, unsigned long end);
+void migrate_pin_glue_flush_tlb_all(void);
 bool migrate_pin_glue_anon_exclusive(unsigned long pfn);
 bool migrate_pin_glue_share_anon_rmap(unsigned long pfn);
 void migrate_pin_glue_add_new_anon_rmap(unsigned long pfn,

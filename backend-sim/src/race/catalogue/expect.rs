@@ -327,6 +327,20 @@ const TABLE: &[Expected] = &[
         &[],
     ),
     expected(
+        "munmap-elsewhere-acquire",
+        &[TlbFlushAll],
+        &[],
+        &[PinWithoutMigrate, PinBeforeFlush],
+        &[PinWithoutMigrate, PinBeforeFlush],
+    ),
+    expected(
+        "oom-reap-elsewhere-acquire",
+        &[TlbFlushAll],
+        &[],
+        &[PinWithoutMigrate, PinBeforeFlush],
+        &[PinWithoutMigrate, PinBeforeFlush],
+    ),
+    expected(
         "oom-reap-fault",
         &[MigrationEntryZapped, FaultRetried],
         &[],

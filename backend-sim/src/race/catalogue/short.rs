@@ -179,6 +179,12 @@ pub(super) const FAMILY: Config<'static> = Config {
     ..CONFIG
 };
 
+/// The second actor is in the address space to fork into.
+pub(super) const PARENT_AND_CHILD: Config<'static> = Config {
+    actors: &[actor(0, A), actor(1, B)],
+    ..CONFIG
+};
+
 /// The first actor drives the first device, the second the second.
 pub(super) const TWO_DEVICES: Config<'static> = Config {
     devices: &[device(4), device(4)],

@@ -3,12 +3,31 @@
 use super::short::*;
 use crate::event::Event;
 use crate::race::Race;
-use crate::scenario::Step;
+use crate::scenario::{By, Step};
+use migrate_pin_core::Access;
 
 /// Acquire, and use it.
 const USE: &[Step] = &[acquire(1, 1), Step::DeviceAdd(1, 1)];
 /// Take it back by a fault.
 const TAKE: &[Step] = &[Step::Write(1, 20)];
+
+/// Page 1 is shared with a child, which has read it: `zap` of it there while it is acquired here. What is acquired is read
+/// only, since a page that is shared is writable nowhere, and one with references is not made so.
+fn elsewhere(name: &'static str, about: &'static str, zap: Step) -> Race {
+    const READ: Step = Step::Acquire {
+        at: 1,
+        pages: 1,
+        access: Access::Read,
+    };
+    race(
+        name,
+        about,
+        &[&[READ, Step::DeviceRead(1)], &[zap]],
+        &[Event::Pinned, Event::DeviceAccess, Event::TlbFlushAll],
+    )
+    .given(&[By(0, Step::Fork(B)), By(1, Step::Read(1))])
+    .on(PARENT_AND_CHILD)
+}
 
 pub(super) fn races() -> Vec<Race> {
     vec![
@@ -123,6 +142,16 @@ pub(super) fn races() -> Vec<Race> {
             "the OOM reaper zaps a page while it is acquired",
             &[USE, &[Step::OomReap]],
             &[Event::MigrationEntryZapped, Event::NotifierRetry],
+        ),
+        elsewhere(
+            "munmap-elsewhere-acquire",
+            "another process unmaps a page that it shares, and has not flushed yet when it is acquired to be read",
+            MUNMAP,
+        ),
+        elsewhere(
+            "oom-reap-elsewhere-acquire",
+            "the OOM reaper zaps a page that is shared, and has not flushed yet when it is acquired to be read",
+            Step::OomReap,
         ),
         race(
             "oom-reap-fault",

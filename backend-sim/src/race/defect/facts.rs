@@ -106,6 +106,16 @@ pub(super) const fn of(defect: Defect) -> Facts {
             corrupts: true,
             ..PATCH
         },
+        Defect::PinBeforeFlush => Facts {
+            wrong: "With PIN, references are not looked at: one may be that of a zap in another address space, which the rmap \
+                    does not lead to any more, and whose TLBs are not flushed yet.",
+            loses: "A CPU reads through its TLB what a device has for itself, until that flush; neither of them can write.",
+            who: "any",
+            driver: None,
+            scenarios: &[("munmap-elsewhere-acquire", 1), ("oom-reap-elsewhere-acquire", 1)],
+            signs: PIN_BEFORE_FLUSH,
+            ..PATCH
+        },
         Defect::WordsUnchecked => Facts {
             wrong: "No word is checked, and nothing zeroes them any more.",
             loses: "Whatever the driver's mistake costs.",

@@ -71,6 +71,8 @@ defects! {
     PinWithSystemPage "pin-with-system-page",
     /// A destination with UNPIN that is not used is put.
     RefusedUnpinPut "refused-unpin-put",
+    /// A page is pinned before another address space that unmapped it has flushed.
+    PinBeforeFlush "pin-before-flush",
     /// Words are not checked.
     WordsUnchecked "words-unchecked",
     /// Collect drops the dirty bit.

@@ -48,6 +48,10 @@ pub(super) const REFUSED_UNPIN_PUT: &[Sign] = &[says(&[
     "a reference is dropped that the actor does not hold",
 ])];
 
+pub(super) const PIN_BEFORE_FLUSH: &[Sign] = &[says(&[
+    "a device has atomic access to a page that a TLB still reaches",
+])];
+
 pub(super) const DIRTY_BIT_DROPPED: &[Sign] = &[says(&[
     "a lazily freed page is dropped that was written since",
 ])];

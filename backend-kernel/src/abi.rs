@@ -37,7 +37,6 @@ c_types! {
     *mut Page => "struct page *";
     *mut MigrateVma => "struct migrate_vma *";
     *mut Cursor => "struct migrate_pin_cursor *";
-    *mut MapWords => "struct migrate_pin_map *";
     *mut MigratePinVma => "struct migrate_pin_vma *";
     *mut AcquireArgs => "struct migrate_pin_acquire *";
     *mut DeviceHandle => "struct migrate_pin_device *";
@@ -61,10 +60,37 @@ pub struct Prototype {
     pub returns: &'static str,
 }
 
-/// `struct vm_area_struct`.
+/// `struct vm_area_struct`, as far as it is looked at without a call; the header asserts the offset of each field.
 #[repr(C)]
+#[derive(Debug)]
 pub struct VmArea {
-    _opaque: [u8; 0],
+    /// First address.
+    pub vm_start: usize,
+    /// One past the last address.
+    pub vm_end: usize,
+    vm_mm: usize,
+    vm_page_prot: usize,
+    /// `VM_*`.
+    pub vm_flags: usize,
+    /// `CONFIG_PER_VMA_LOCK`.
+    vm_lock: [usize; 2],
+    shared: [usize; 4],
+    anon_vma: [usize; 3],
+    /// Null if the area is anonymous.
+    pub vm_ops: usize,
+    vm_pgoff: usize,
+    /// The file that is mapped, or null.
+    pub vm_file: usize,
+}
+
+/// Bits of `vma->vm_flags`.
+pub mod vm {
+    /// `VM_WRITE`.
+    pub const WRITE: usize = 1 << 1;
+    /// `VM_HUGETLB`.
+    pub const HUGETLB: usize = 1 << 22;
+    /// `VM_SPECIAL`.
+    pub const SPECIAL: usize = 1 << 10 | 1 << 14 | 1 << 18 | 1 << 28;
 }
 
 /// `struct page`.
@@ -158,14 +184,10 @@ pub const SUBSECTION_SHIFT: u32 = 9;
 pub struct MapWords {
     /// The page of pfn 0, whether or not there is one.
     pub base: *mut PageWords,
-    /// `ZONES_PGSHIFT`.
-    pub zone_shift: usize,
-    /// `ZONES_MASK`.
+    /// `ZONES_MASK`, where it is in the flags.
     pub zone_mask: usize,
-    /// `ZONE_DEVICE`.
+    /// `ZONE_DEVICE`, likewise.
     pub zone_device: usize,
-    /// How many pages are pinned.
-    pub pinned: *const AtomicUsize,
 }
 
 /// Where a page-table page is mapped and locked; C's own, between `pte_lock` and `pte_unlock`.
@@ -511,6 +533,9 @@ pub const KERNEL_CONSTANTS: &[(&str, usize)] = &[
     ("EBUSY", error::EBUSY as usize),
     ("EPERM", error::EPERM as usize),
     ("ESTALE", error::ESTALE as usize),
+    ("VM_WRITE", vm::WRITE),
+    ("VM_HUGETLB", vm::HUGETLB),
+    ("VM_SPECIAL", vm::SPECIAL),
     ("BIT(PG_locked)", flag::LOCKED),
     ("BIT(PG_lru)", flag::LRU),
     ("BIT(PG_head)", flag::HEAD),
@@ -536,13 +561,19 @@ pub const KERNEL_CONSTANTS: &[(&str, usize)] = &[
 pub struct Layout {
     /// Its name in C.
     pub name: &'static str,
-    /// Its size.
+    /// Its size; 0 if no more than its beginning is said here.
     pub size: usize,
     /// The fields, with C's type where the structure is ours.
     pub fields: &'static [(&'static str, usize, &'static str)],
 }
 
 macro_rules! layout {
+    ($name:literal $ty:ident partly { $($field:ident : $c:literal),* }) => {
+        Layout {
+            size: 0,
+            ..layout!($name $ty { $($field : $c),* })
+        }
+    };
     ($name:literal $ty:ident { $($field:ident : $c:literal),* }) => {
         Layout {
             name: $name,
@@ -557,6 +588,9 @@ pub const KERNEL_LAYOUTS: &[Layout] = &[
     layout!("struct migrate_vma" MigrateVma {
         vma: "", dst: "", src: "", cpages: "", npages: "", start: "", end: "", pgmap_owner: "",
         flags: "", fault_page: ""
+    }),
+    layout!("struct vm_area_struct" VmArea partly {
+        vm_start: "", vm_end: "", vm_flags: "", vm_ops: "", vm_file: ""
     }),
     layout!("struct page" PageWords {
         flags: "", compound_head: "", mapping: "", _mapcount: "", _refcount: ""
@@ -574,8 +608,7 @@ pub const LAYOUTS: &[Layout] = &[
         pte: "pte_t *", ptl: "spinlock_t *", addr: "unsigned long ", raw: "pte_t "
     }),
     layout!("struct migrate_pin_map" MapWords {
-        base: "struct page *", zone_shift: "unsigned long ", zone_mask: "unsigned long ",
-        zone_device: "unsigned long ", pinned: "const atomic_long_t *"
+        base: "struct page *", zone_mask: "unsigned long ", zone_device: "unsigned long "
     }),
     layout!("struct migrate_pin_area" AreaWords {
         start: "unsigned long ", end: "unsigned long ", flags: "unsigned long "

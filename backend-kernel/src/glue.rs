@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The functions of `glue.c`.
 
+use core::sync::atomic::AtomicUsize;
+
 use crate::abi::{AreaWords, Cursor, MapWords, Page, PairWords, RecordWords, VmArea};
 
 macro_rules! glue {
@@ -44,6 +46,8 @@ glue! {
     fn notify_end(vma: *mut VmArea, start: usize, end: usize, event: u32, owner: usize);
 
     fn pmd_span(vma: *mut VmArea, addr: usize, end: usize) -> PairWords;
+    /// `pmd_span()`, and `pte_lock()` where there is a table; null in `cursor` if no lock was taken.
+    fn pte_lock_span(cursor: *mut Cursor, vma: *mut VmArea, addr: usize, end: usize) -> PairWords;
     fn pmd_lock_huge(vma: *mut VmArea, addr: usize) -> PairWords;
     fn pmd_unlock(vma: *mut VmArea, addr: usize);
     fn split_huge_pmd(vma: *mut VmArea, addr: usize);
@@ -72,8 +76,6 @@ glue! {
     /// restore_pte(), if the entry there is the only one of old.
     fn restore_exclusive_pte(cursor: *mut Cursor, vma: *mut VmArea, addr: usize, old: usize, new: usize) -> bool;
 
-    /// Where things are; the rest of what is asked of most pages is read there.
-    fn memory_map(map: *mut MapWords);
     fn page_to_pfn(page: *mut Page) -> usize;
     fn page_exists(pfn: usize) -> bool;
     fn page_zone(pfn: usize) -> PairWords;
@@ -125,6 +127,13 @@ glue! {
 }
 
 extern "C" {
+    /// Where things are; what is asked of most pages is read there. Filled in before any driver begins, and never changed.
+    #[link_name = "migrate_pin_memory_map"]
+    pub(crate) static MEMORY_MAP: MapWords;
+    /// How many pages are pinned.
+    #[link_name = "migrate_pin_pinned"]
+    pub(crate) static PINNED: AtomicUsize;
+
     /// `folio_unlock()` of `mm/filemap.c`, called without a function of C around it.
     pub(crate) fn folio_unlock(folio: *mut core::ffi::c_void);
 }

@@ -16,35 +16,32 @@ use crate::abi::{
 };
 use crate::glue;
 
-/// The array of `struct page`, and what tells device memory by its flags.
+/// The array of `struct page`, and what was learnt of it.
 ///
 /// # Invariants
 ///
-/// `words` is what `migrate_pin_glue_memory_map()` filled in: the array is virtually contiguous and starts with the
-/// page of pfn 0 (`SPARSEMEM_VMEMMAP`), though not all of it is there.
+/// `glue::MEMORY_MAP` was filled in: the array is virtually contiguous and starts with the page of pfn 0
+/// (`SPARSEMEM_VMEMMAP`), though not all of it is there.
 #[derive(Debug)]
 pub(crate) struct MemoryMap {
-    words: MapWords,
     /// The device memory that was met last: its `pgmap`, and what it is.
     device: Option<(usize, Zone)>,
     /// The 2 MiB of memory map that were found to be there last, one more than the number.
     there: usize,
 }
 
+/// Where the array is.
+#[inline(always)]
+fn map() -> &'static MapWords {
+    // SAFETY: C fills it in before any driver begins, and never changes it.
+    unsafe { &glue::MEMORY_MAP }
+}
+
 impl MemoryMap {
-    pub(crate) fn new() -> Self {
-        let mut words = MapWords {
-            base: core::ptr::null_mut(),
-            zone_shift: 0,
-            zone_mask: 0,
-            zone_device: 0,
-            pinned: core::ptr::null(),
-        };
-        // SAFETY: it fills in a structure of our own.
-        unsafe { glue::memory_map(&mut words) };
-        // INVARIANT: just filled in.
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        // INVARIANT: see `map()`.
         Self {
-            words,
             device: None,
             there: 0,
         }
@@ -59,14 +56,14 @@ impl MemoryMap {
     pub(crate) unsafe fn page(&self, page: Pfn) -> Known<'_> {
         // SAFETY: by the safety requirement and the type invariant it is within the array; its fields are looked at as
         // atomics, as others change them at any time.
-        Known(unsafe { &*self.words.base.wrapping_add(page.0) }, page)
+        Known(unsafe { &*map().base.wrapping_add(page.0) }, page)
     }
 
     /// Pages that are pinned.
     #[inline]
     pub(crate) fn nothing_is_pinned(&self) -> bool {
-        // SAFETY: by the type invariant it points to a counter of C's that lives as long as the kernel.
-        unsafe { &*self.words.pinned }.load(Ordering::Relaxed) == 0
+        // SAFETY: it is a counter of C's, changed as the atomic that it is.
+        unsafe { &glue::PINNED }.load(Ordering::Relaxed) == 0
     }
 
     /// `pfn_to_online_page()`, or a device's: both are told of 2 MiB at once, so that what was asked last is known.
@@ -93,7 +90,7 @@ impl MemoryMap {
     pub(crate) unsafe fn zone(&mut self, page: Pfn) -> Zone {
         // SAFETY: by the safety requirement.
         let Known(words, _) = unsafe { self.page(page) };
-        if !self.is_device_by(words.flags.load(Ordering::Relaxed)) {
+        if !is_device_by(words.flags.load(Ordering::Relaxed)) {
             return Zone::System;
         }
         // Of device memory it is the `pgmap`.
@@ -118,12 +115,7 @@ impl MemoryMap {
     pub(crate) unsafe fn is_device(&self, page: Pfn) -> bool {
         // SAFETY: by the safety requirement.
         let Known(words, _) = unsafe { self.page(page) };
-        self.is_device_by(words.flags.load(Ordering::Relaxed))
-    }
-
-    #[inline]
-    fn is_device_by(&self, flags: usize) -> bool {
-        flags >> self.words.zone_shift & self.words.zone_mask == self.words.zone_device
+        is_device_by(words.flags.load(Ordering::Relaxed))
     }
 
     /// All that is asked of a page at once, each word read once. None of one that is compound, or a file's.
@@ -143,7 +135,7 @@ impl MemoryMap {
             return None;
         }
         let mapping = mapping_of(mapping, flags)?;
-        let zone = match self.is_device_by(flags) {
+        let zone = match is_device_by(flags) {
             false => Zone::System,
             // SAFETY: by the safety requirement.
             true => unsafe { self.zone(page) },
@@ -157,6 +149,12 @@ impl MemoryMap {
             mapcount,
         })
     }
+}
+
+/// `is_zone_device_page()`, by its flags.
+#[inline(always)]
+fn is_device_by(flags: usize) -> bool {
+    flags & map().zone_mask == map().zone_device
 }
 
 /// What a page that is not compound, and has these flags, belongs to, where its `mapping` tells.

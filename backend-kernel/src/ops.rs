@@ -75,6 +75,7 @@ impl KernelOps {
     /// It is handed to a stage of `migrate_pin_core` on the shape [`V6_12`](migrate_pin_core::V6_12), and used
     /// for nothing else; the caller may sleep.
     #[must_use]
+    #[inline(always)]
     pub unsafe fn new() -> Self {
         // INVARIANT: by the safety requirement. No lock is held.
         Self {
@@ -128,6 +129,19 @@ pub(crate) fn zone_of(words: PairWords) -> Zone {
         abi::ZONE_DEVICE_PRIVATE => Zone::DevicePrivate(owner),
         abi::ZONE_DEVICE_COHERENT => Zone::DeviceCoherent(owner),
         _ => Zone::DeviceOther,
+    }
+}
+
+/// What stands at a pmd, and how far.
+#[inline]
+fn span(words: PairWords) -> PmdSpan {
+    PmdSpan {
+        kind: match words.what {
+            abi::PMD_HOLE => PmdKind::Hole,
+            abi::PMD_HUGE => PmdKind::Huge,
+            _ => PmdKind::Table,
+        },
+        until: words.word,
     }
 }
 
@@ -195,13 +209,30 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn vma_facts(&mut self, vma: Vma) -> VmaFacts {
-        let words = call!(vma_facts(vma.as_ptr()));
+        // SAFETY: by the type invariant it is alive, and locked: nobody changes what is read here.
+        let words = unsafe { &*vma.as_ptr() };
+        // A file may be one that bypasses the page cache, which C knows to tell.
+        if words.vm_file != 0 {
+            let words = call!(vma_facts(vma.as_ptr()));
+            return VmaFacts {
+                range: Range {
+                    start: words.start,
+                    end: words.end,
+                },
+                flags: VmaFlags::from_bits_truncate(words.flags as u8),
+            };
+        }
+        let mut flags = VmaFlags::empty();
+        flags.set(VmaFlags::ANONYMOUS, words.vm_ops == 0);
+        flags.set(VmaFlags::HUGETLB, words.vm_flags & abi::vm::HUGETLB != 0);
+        flags.set(VmaFlags::SPECIAL, words.vm_flags & abi::vm::SPECIAL != 0);
+        flags.set(VmaFlags::WRITE, words.vm_flags & abi::vm::WRITE != 0);
         VmaFacts {
             range: Range {
-                start: words.start,
-                end: words.end,
+                start: words.vm_start,
+                end: words.vm_end,
             },
-            flags: VmaFlags::from_bits_truncate(words.flags as u8),
+            flags,
         }
     }
 
@@ -246,15 +277,14 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn pmd_span(&mut self, vma: Vma, addr: usize, end: usize) -> PmdSpan {
-        let words = call!(pmd_span(vma.as_ptr(), addr, end));
-        PmdSpan {
-            kind: match words.what {
-                abi::PMD_HOLE => PmdKind::Hole,
-                abi::PMD_HUGE => PmdKind::Huge,
-                _ => PmdKind::Table,
-            },
-            until: words.word,
-        }
+        span(call!(pmd_span(vma.as_ptr(), addr, end)))
+    }
+
+    #[inline]
+    fn pte_lock_span(&mut self, vma: Vma, addr: usize, end: usize) -> (PmdSpan, bool) {
+        self.cleared = NOTHING;
+        let words = call!(pte_lock_span(&mut self.cursor, vma.as_ptr(), addr, end));
+        (span(words), !self.cursor.pte.is_null())
     }
 
     #[inline]

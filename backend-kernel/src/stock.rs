@@ -10,11 +10,11 @@ use core::ffi::c_int;
 use core::slice;
 
 use migrate_pin_core::error::EINVAL;
-use migrate_pin_core::migration::{finalize_by_words, pages_by_words};
+use migrate_pin_core::migration::{finalize_by_words, pages_by_words, setup_by_words};
 use migrate_pin_core::range::{collect_range, unmap_words};
 use migrate_pin_core::{
-    setup, DeviceMigration, DstPfn, Error, Hardened, MigratePfn, MmOps, Moved, Owner, Pfn, Range,
-    Request, Select, SrcPfn, Unmapped, Zone, PAGE_SHIFT, PAGE_SIZE, V6_12,
+    DeviceMigration, DstPfn, Error, Hardened, MigratePfn, MmOps, Moved, Owner, Pfn, Range, Request,
+    Select, SrcPfn, Unmapped, Zone, PAGE_SHIFT, PAGE_SIZE, V6_12,
 };
 
 use crate::abi::{self, MigrateVma};
@@ -180,11 +180,11 @@ export! { STOCK:
         let Some(request) = (unsafe { request(args, pages) }) else {
             return -EINVAL;
         };
-        request.src.fill(SrcPfn::NONE);
         // SAFETY: it goes to a stage of `core`, which may sleep as this call may.
-        match setup::<Hardened, V6_12, _>(unsafe { KernelOps::new() }, request) {
-            Ok(migration) => {
-                args.cpages = migration.into_words();
+        let mut ops = unsafe { KernelOps::new() };
+        match setup_by_words::<Hardened, V6_12, _>(&mut ops, request) {
+            Ok(cpages) => {
+                args.cpages = cpages;
                 args.npages = pages;
                 0
             }

@@ -471,18 +471,16 @@ fn words<T>(words: &mut [T], context_start: usize, range: Range) -> &mut [T] {
     words.get_mut(from..until).unwrap_or_default()
 }
 
-/// The entries of one page-table page. None if the table went away: look again.
+/// The entries of one page-table page, whose lock is held, and is not any more then.
+#[inline(always)]
 fn entries<M: MmOps>(
     ops: &mut M,
     rules: Rules,
     context: &Context<M::Vma>,
     range: Range,
     src: &mut [SrcPfn],
-) -> Option<usize> {
+) -> usize {
     let vma = context.vma;
-    if !ops.pte_lock(vma, range.start) {
-        return None;
-    }
     let mut cpages = 0;
     let mut flush = false;
     let mut addr = range.start;
@@ -513,7 +511,7 @@ fn entries<M: MmOps>(
     if flush && !rules.flushes_under_ptl() {
         ops.flush_tlb_range(vma, range);
     }
-    Some(cpages)
+    cpages
 }
 
 /// The pages of a hole.
@@ -549,7 +547,7 @@ pub(crate) fn collect<P: Policy, S: Shape, M: MmOps>(
     let mut cpages = 0;
     let mut addr = range.start;
     while addr < range.end {
-        let span = ops.pmd_span(vma, addr, range.end);
+        let (span, locked) = ops.pte_lock_span(vma, addr, range.end);
         let part = Range {
             start: addr,
             // At least one page, whatever the walk says (`clamp` would panic on bounds that cross).
@@ -567,10 +565,11 @@ pub(crate) fn collect<P: Policy, S: Shape, M: MmOps>(
                 src.fill(SrcPfn::NONE);
                 dst.fill(DstPfn::NONE);
             }
-            Pmd::Entries => match entries(ops, rules, context, part, src) {
-                Some(count) => cpages += count,
-                None => continue,
-            },
+            // A table that was found by splitting is not locked yet; one that went away is looked for again.
+            Pmd::Entries if locked || (span.kind != PmdKind::Table && ops.pte_lock(vma, addr)) => {
+                cpages += entries(ops, rules, context, part, src);
+            }
+            Pmd::Entries => continue,
             Pmd::Again | Pmd::Split => continue,
         }
         addr = part.end;

@@ -243,6 +243,56 @@ pub fn setup<'a, P: Policy, S: Shape, M: MmOps>(
     mut ops: M,
     request: Request<'a, M::Vma>,
 ) -> Result<Migration<'a, M, P, S, Unmapped>, Error> {
+    let context = asked::<P, S, M>(&mut ops, &request)?;
+    if Rules::of::<P, S>().checks_words() {
+        border::check_sources(request.src)?;
+        request.dst.fill(DstPfn::NONE);
+    }
+    let mut guard = Guard::<'a, M, P, S> {
+        ops,
+        context,
+        src: request.src,
+        dst: request.dst,
+        cpages: 0,
+        stage: RawStage::Unmapped,
+        rules: PhantomData,
+    };
+    let (ops, context) = (&mut guard.ops, &guard.context);
+    guard.cpages = unmap_range::<P, S, M>(ops, context, guard.src, guard.dst);
+    Ok(Migration {
+        guard,
+        stage: PhantomData,
+    })
+}
+
+/// [`setup`] and [`Migration::into_words`] in one, for a caller that carries nothing but the words: without a [`Migration`]
+/// that is put together and taken apart, and of sources that say nothing, whatever stood there. Entries that have MIGRATE
+/// (`cpages`).
+///
+/// # Errors
+/// As of [`setup`], but none about a source word. Nothing was taken or changed.
+#[inline(always)]
+pub fn setup_by_words<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    request: Request<'_, M::Vma>,
+) -> Result<usize, Error> {
+    let context = asked::<P, S, M>(ops, &request)?;
+    request.src.fill(SrcPfn::NONE);
+    request.dst.fill(DstPfn::NONE);
+    Ok(unmap_range::<P, S, M>(
+        ops,
+        &context,
+        request.src,
+        request.dst,
+    ))
+}
+
+/// What the stages need, of what is asked of setup; the words were not looked at.
+#[inline(always)]
+fn asked<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    request: &Request<'_, M::Vma>,
+) -> Result<Context<M::Vma>, Error> {
     let rules = Rules::of::<P, S>();
     let vma = ops.vma_facts(request.vma);
     let range = border::check_range(rules, vma, request.range)?;
@@ -253,51 +303,40 @@ pub fn setup<'a, P: Policy, S: Shape, M: MmOps>(
             return Err(Error::FaultPage { page });
         }
     }
-    if rules.checks_words() {
-        border::check_sources(request.src)?;
-        request.dst.fill(DstPfn::NONE);
-    }
-    let mut guard = Guard::<'a, M, P, S> {
-        ops,
-        context: Context {
-            vma: request.vma,
-            range,
-            owner: request.owner,
-            select: request.select,
-            fault_page,
-            anonymous: vma.flags.contains(VmaFlags::ANONYMOUS),
-        },
-        src: request.src,
-        dst: request.dst,
-        cpages: 0,
-        stage: RawStage::Unmapped,
-        rules: PhantomData,
-    };
-    guard.cpages = guard.run_setup();
-    Ok(Migration {
-        guard,
-        stage: PhantomData,
+    Ok(Context {
+        vma: request.vma,
+        range,
+        owner: request.owner,
+        select: request.select,
+        fault_page,
+        anonymous: vma.flags.contains(VmaFlags::ANONYMOUS),
     })
 }
 
-impl<M: MmOps, P: Policy, S: Shape> Guard<'_, M, P, S> {
-    fn run_setup(&mut self) -> usize {
-        let rules = Rules::of::<P, S>();
-        let (ops, context) = (&mut self.ops, &self.context);
-        let mut cpages = collect::<P, S, M>(ops, context, self.src, self.dst);
-        if cpages == 0 {
-            return 0;
-        }
-        if !rules.prepares_apart() {
-            return isolate_and_unmap::<P, S, M>(ops, context.known(), self.src);
-        }
-        cpages = prepare::<P, S, M>(ops, context, self.src, cpages);
-        if cpages > 0 {
-            cpages = unmap::<P, S, M>(ops, context.known(), self.src, cpages);
-        }
-        cpages
+/// Collect, prepare and unmap; the entries that have MIGRATE then.
+#[inline(always)]
+fn unmap_range<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    context: &Context<M::Vma>,
+    src: &mut [SrcPfn],
+    dst: &mut [DstPfn],
+) -> usize {
+    let rules = Rules::of::<P, S>();
+    let mut cpages = collect::<P, S, M>(ops, context, src, dst);
+    if cpages == 0 {
+        return 0;
     }
+    if !rules.prepares_apart() {
+        return isolate_and_unmap::<P, S, M>(ops, context.known(), src);
+    }
+    cpages = prepare::<P, S, M>(ops, context, src, cpages);
+    if cpages > 0 {
+        cpages = unmap::<P, S, M>(ops, context.known(), src, cpages);
+    }
+    cpages
+}
 
+impl<M: MmOps, P: Policy, S: Shape> Guard<'_, M, P, S> {
     fn raw(&self) -> RawMigration<M::Vma> {
         let context = &self.context;
         let mut raw = RawMigration {

@@ -413,6 +413,14 @@ pub trait MmOps {
     /// fallible primitives, since the answer to a table that is gone is to look again.
     fn pte_lock(&mut self, vma: Self::Vma, addr: usize) -> bool;
 
+    /// [`MmOps::pmd_span`], and [`MmOps::pte_lock`] where that says that there is a table: what the walk does at each pmd,
+    /// which the kernel can do in one way down. True if the lock was taken.
+    fn pte_lock_span(&mut self, vma: Self::Vma, addr: usize, end: usize) -> (PmdSpan, bool) {
+        let span = self.pmd_span(vma, addr, end);
+        let locked = span.kind == PmdKind::Table && self.pte_lock(vma, addr);
+        (span, locked)
+    }
+
     /// `pte_unmap_unlock()`. *atomic*.
     fn pte_unlock(&mut self, vma: Self::Vma, addr: usize);
 

@@ -69,10 +69,10 @@ fn section(title: &str, prototypes: &[Prototype]) -> String {
 }
 
 fn assert_layout(layout: &Layout) -> String {
-    let mut text = format!(
-        "static_assert(sizeof({}) == {});\n",
-        layout.name, layout.size
-    );
+    let mut text = match layout.size {
+        0 => String::new(),
+        size => format!("static_assert(sizeof({}) == {size});\n", layout.name),
+    };
     for (field, offset, _) in layout.fields {
         text += &format!(
             "static_assert(offsetof({}, {field}) == {offset});\n",

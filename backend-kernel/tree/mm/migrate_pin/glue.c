@@ -102,8 +102,8 @@ static pmd_t *pmd_of(struct vm_area_struct *vma, unsigned long addr)
 	return pmd_offset(pud, addr);
 }
 
-struct migrate_pin_pair migrate_pin_glue_pmd_span(struct vm_area_struct *vma,
-		unsigned long addr, unsigned long end)
+static __always_inline struct migrate_pin_pair span_of(struct vm_area_struct *vma,
+		unsigned long addr, unsigned long end, pmd_t **pmdp)
 {
 	pgd_t *pgd = pgd_offset(vma->vm_mm, addr);
 	p4d_t *p4d;
@@ -121,6 +121,7 @@ struct migrate_pin_pair migrate_pin_glue_pmd_span(struct vm_area_struct *vma,
 	if (pud_none_or_clear_bad(pud))
 		return pair(MIGRATE_PIN_PMD_HOLE, pud_addr_end(addr, end));
 	pmd = pmd_offset(pud, addr);
+	*pmdp = pmd;
 	end = pmd_addr_end(addr, end);
 	pmdval = pmdp_get_lockless(pmd);
 	if (pmd_none(pmdval))
@@ -129,6 +130,37 @@ struct migrate_pin_pair migrate_pin_glue_pmd_span(struct vm_area_struct *vma,
 		return pair(MIGRATE_PIN_PMD_HUGE, end);
 	/* A migration entry, or a bad one, is for pte_offset_map_lock(). */
 	return pair(MIGRATE_PIN_PMD_TABLE, end);
+}
+
+struct migrate_pin_pair migrate_pin_glue_pmd_span(struct vm_area_struct *vma,
+		unsigned long addr, unsigned long end)
+{
+	pmd_t *pmd;
+
+	return span_of(vma, addr, end, &pmd);
+}
+
+static __always_inline void lock_table(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, pmd_t *pmd, unsigned long addr)
+{
+	cursor->pte = pte_offset_map_lock(vma->vm_mm, pmd, addr, &cursor->ptl);
+	cursor->addr = addr;
+	if (cursor->pte)
+		arch_enter_lazy_mmu_mode();
+}
+
+/* pmd_span(), and pte_lock() where there is a table: cursor->pte tells. */
+struct migrate_pin_pair migrate_pin_glue_pte_lock_span(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long end)
+{
+	pmd_t *pmd;
+	struct migrate_pin_pair span = span_of(vma, addr, end, &pmd);
+
+	cursor->pte = NULL;
+	if (span.what == MIGRATE_PIN_PMD_TABLE)
+		lock_table(cursor, vma, pmd, addr);
+	return span;
 }
 
 struct migrate_pin_pair migrate_pin_glue_pmd_lock_huge(struct vm_area_struct *vma,
@@ -173,11 +205,7 @@ bool migrate_pin_glue_pte_alloc(struct vm_area_struct *vma, unsigned long addr)
 bool migrate_pin_glue_pte_lock(struct migrate_pin_cursor *cursor,
 		struct vm_area_struct *vma, unsigned long addr)
 {
-	cursor->pte = pte_offset_map_lock(vma->vm_mm, pmd_of(vma, addr), addr,
-					  &cursor->ptl);
-	cursor->addr = addr;
-	if (cursor->pte)
-		arch_enter_lazy_mmu_mode();
+	lock_table(cursor, vma, pmd_of(vma, addr), addr);
 	return cursor->pte;
 }
 
@@ -507,18 +535,21 @@ unsigned long migrate_pin_glue_unmap_exclusive_pte(struct migrate_pin_cursor *cu
 
 /* Pages: facts. */
 
-static atomic_long_t pinned;
+atomic_long_t migrate_pin_pinned;
+struct migrate_pin_map migrate_pin_memory_map __ro_after_init;
 
-void migrate_pin_glue_memory_map(struct migrate_pin_map *map)
+static int __init migrate_pin_map_init(void)
 {
 	/* An array without holes in its addresses. */
 	BUILD_BUG_ON(!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP));
-	map->base = pfn_to_page(0);
-	map->zone_shift = ZONES_PGSHIFT;
-	map->zone_mask = ZONES_MASK;
-	map->zone_device = ZONE_DEVICE;
-	map->pinned = &pinned;
+	migrate_pin_memory_map = (struct migrate_pin_map){
+		.base = pfn_to_page(0),
+		.zone_mask = ZONES_MASK << ZONES_PGSHIFT,
+		.zone_device = (unsigned long)ZONE_DEVICE << ZONES_PGSHIFT,
+	};
+	return 0;
 }
+pure_initcall(migrate_pin_map_init);
 
 unsigned long migrate_pin_glue_page_to_pfn(struct page *page)
 {
@@ -528,8 +559,8 @@ unsigned long migrate_pin_glue_page_to_pfn(struct page *page)
 /* There is a struct page that was initialised: online, or a device's. */
 bool migrate_pin_glue_page_exists(unsigned long pfn)
 {
-	return pfn_to_online_page(pfn) ||
-	       (pfn_valid(pfn) && is_zone_device_page(pfn_to_page(pfn)));
+	return pfn_valid(pfn) && (is_zone_device_page(pfn_to_page(pfn)) ||
+				  pfn_to_online_page(pfn));
 }
 
 struct migrate_pin_pair migrate_pin_glue_page_zone(unsigned long pfn)
@@ -797,7 +828,7 @@ static DEFINE_XARRAY_FLAGS(pins, XA_FLAGS_LOCK_IRQ);
 
 unsigned long migrate_pin_pins(void)
 {
-	return atomic_long_read(&pinned);
+	return atomic_long_read(&migrate_pin_pinned);
 }
 
 bool migrate_pin_glue_pin_insert(unsigned long pfn, unsigned long owner)
@@ -808,7 +839,7 @@ bool migrate_pin_glue_pin_insert(unsigned long pfn, unsigned long owner)
 		return false;
 	*record = (struct migrate_pin_record){ .present = 1, .owner = owner };
 	if (!xa_insert_irq(&pins, pfn, record, GFP_KERNEL)) {
-		atomic_long_inc(&pinned);
+		atomic_long_inc(&migrate_pin_pinned);
 		return true;
 	}
 	kfree(record);
@@ -851,6 +882,6 @@ void migrate_pin_glue_pin_remove(unsigned long pfn)
 	record = __xa_erase(&pins, pfn);
 	xa_unlock_irqrestore(&pins, flags);
 	if (record)
-		atomic_long_dec(&pinned);
+		atomic_long_dec(&migrate_pin_pinned);
 	kfree(record);
 }

@@ -112,18 +112,14 @@ static_assert(offsetof(struct migrate_pin_cursor, raw) == 24);
 
 struct migrate_pin_map {
 	struct page *base;
-	unsigned long zone_shift;
 	unsigned long zone_mask;
 	unsigned long zone_device;
-	const atomic_long_t *pinned;
 };
 
-static_assert(sizeof(struct migrate_pin_map) == 40);
+static_assert(sizeof(struct migrate_pin_map) == 24);
 static_assert(offsetof(struct migrate_pin_map, base) == 0);
-static_assert(offsetof(struct migrate_pin_map, zone_shift) == 8);
-static_assert(offsetof(struct migrate_pin_map, zone_mask) == 16);
-static_assert(offsetof(struct migrate_pin_map, zone_device) == 24);
-static_assert(offsetof(struct migrate_pin_map, pinned) == 32);
+static_assert(offsetof(struct migrate_pin_map, zone_mask) == 8);
+static_assert(offsetof(struct migrate_pin_map, zone_device) == 16);
 
 struct migrate_pin_area {
 	unsigned long start;
@@ -370,6 +366,9 @@ static_assert(EINVAL == 0x16);
 static_assert(EBUSY == 0x10);
 static_assert(EPERM == 0x1);
 static_assert(ESTALE == 0x74);
+static_assert(VM_WRITE == 0x2);
+static_assert(VM_HUGETLB == 0x400000);
+static_assert(VM_SPECIAL == 0x10044400);
 static_assert(BIT(PG_locked) == 0x1);
 static_assert(BIT(PG_lru) == 0x20);
 static_assert(BIT(PG_head) == 0x40);
@@ -405,6 +404,11 @@ static_assert(offsetof(struct migrate_vma, end) == 48);
 static_assert(offsetof(struct migrate_vma, pgmap_owner) == 56);
 static_assert(offsetof(struct migrate_vma, flags) == 64);
 static_assert(offsetof(struct migrate_vma, fault_page) == 72);
+static_assert(offsetof(struct vm_area_struct, vm_start) == 0);
+static_assert(offsetof(struct vm_area_struct, vm_end) == 8);
+static_assert(offsetof(struct vm_area_struct, vm_flags) == 32);
+static_assert(offsetof(struct vm_area_struct, vm_ops) == 112);
+static_assert(offsetof(struct vm_area_struct, vm_file) == 128);
 static_assert(sizeof(struct page) == 64);
 static_assert(offsetof(struct page, flags) == 0);
 static_assert(offsetof(struct page, compound_head) == 8);
@@ -431,6 +435,10 @@ void migrate_pin_glue_notify_end(struct vm_area_struct *vma,
 		unsigned long owner);
 struct migrate_pin_pair migrate_pin_glue_pmd_span(struct vm_area_struct *vma,
 		unsigned long addr, unsigned long end);
+/* `pmd_span()`, and `pte_lock()` where there is a table; null in `cursor` if no lock was taken. */
+struct migrate_pin_pair migrate_pin_glue_pte_lock_span(struct migrate_pin_cursor *cursor,
+		struct vm_area_struct *vma, unsigned long addr,
+		unsigned long end);
 struct migrate_pin_pair migrate_pin_glue_pmd_lock_huge(struct vm_area_struct *vma,
 		unsigned long addr);
 void migrate_pin_glue_pmd_unlock(struct vm_area_struct *vma,
@@ -477,8 +485,6 @@ unsigned long migrate_pin_glue_unmap_exclusive_pte(struct migrate_pin_cursor *cu
 bool migrate_pin_glue_restore_exclusive_pte(struct migrate_pin_cursor *cursor,
 		struct vm_area_struct *vma, unsigned long addr,
 		unsigned long old, unsigned long new);
-/* Where things are; the rest of what is asked of most pages is read there. */
-void migrate_pin_glue_memory_map(struct migrate_pin_map *map);
 unsigned long migrate_pin_glue_page_to_pfn(struct page *page);
 bool migrate_pin_glue_page_exists(unsigned long pfn);
 struct migrate_pin_pair migrate_pin_glue_page_zone(unsigned long pfn);

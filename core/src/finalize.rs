@@ -5,7 +5,7 @@
 //! changes.
 
 use crate::migration::Context;
-use crate::ops::{MmOps, PmdKind, Pte, PteBits};
+use crate::ops::{MmOps, Pte, PteBits};
 use crate::pfn::{DstPfn, Pfn, SrcPfn, GUP_PIN_COUNTING_BIAS, PAGE_SHIFT, PAGE_SIZE};
 use crate::policy::{Policy, Rules, Shape};
 
@@ -224,35 +224,22 @@ fn to_lru<M: MmOps>(ops: &mut M, rules: Rules, target: Pfn, how: Release) {
     }
 }
 
-/// What is to be done with one entry, whose pages are device memory or not.
+/// What is to be done with one entry.
 #[inline(always)]
-const fn plan(rules: Rules, src: SrcPfn, dst: DstPfn, devices: (bool, bool)) -> Finalize {
+fn plan<M: MmOps>(ops: &mut M, rules: Rules, src: SrcPfn, dst: DstPfn) -> Finalize {
     let (from, to) = (src.pfn(), dst.pfn());
     decide_finalize(
         rules,
         FinalizeFacts {
-            src: match from {
-                Some(_) => Some(devices.0),
-                None => None,
-            },
-            dst: match to {
-                Some(_) => Some(devices.1),
-                None => None,
-            },
-            same: match (from, to) {
-                (Some(from), Some(to)) => from.0 == to.0,
-                (None, None) => true,
-                _ => false,
-            },
+            src: from.map(|page| ops.page_is_device(page)),
+            dst: to.map(|page| ops.page_is_device(page)),
+            same: from == to,
             migrating: src.migrating(),
             pin: src.pin(),
             unpin: dst.is_unpin(),
         },
     )
 }
-
-/// Which pages of up to [`TOGETHER`] entries are device memory, a bit each: sources, and destinations.
-type Devices = (u64, u64);
 
 /// Do what is planned for one entry; `mapped` if its page was mapped already.
 #[inline(always)]
@@ -305,36 +292,32 @@ fn finalize_one<M: MmOps>(
 /// How many entries are looked at under one PTL: as many as an integer has bits to remember them by.
 const TOGETHER: usize = u64::BITS as usize;
 
-/// How many pages there are from `addr` on, at least one, and no more than [`TOGETHER`], whose entries are in one
-/// page-table page; and is there one?
-fn together<M: MmOps>(ops: &mut M, area: &Context<M::Vma>, addr: usize) -> (usize, bool) {
-    let most = addr
-        .wrapping_add(TOGETHER << PAGE_SHIFT)
-        .min(area.range.end);
-    let span = ops.pmd_span(area.vma, addr, most);
-    let pages = span.until.min(most).saturating_sub(addr) >> PAGE_SHIFT;
-    (pages.max(1), span.kind == PmdKind::Table)
-}
-
-/// Turn those entries back that are the only ones of their page, from `addr` on, under one PTL; a bit for each.
+/// Turn those entries back that are the only ones of their page, from `addr` on, under one PTL: how many were looked at,
+/// at least one, no more than [`TOGETHER`], and those of one page-table page; and a bit for each that was turned back.
 #[inline(always)]
 fn restore_in_place<M: MmOps>(
     ops: &mut M,
     rules: Rules,
     area: &Context<M::Vma>,
     addr: usize,
-    (src, dst, devices): (&[SrcPfn], &[DstPfn], Devices),
-) -> u64 {
-    if !ops.pte_lock(area.vma, addr) {
-        return 0;
+    src: &[SrcPfn],
+    dst: &[DstPfn],
+) -> (usize, u64) {
+    let most = addr
+        .wrapping_add(TOGETHER << PAGE_SHIFT)
+        .min(area.range.end);
+    let (span, locked) = ops.pte_lock_span(area.vma, addr, most);
+    let pages = span.until.min(most).saturating_sub(addr) >> PAGE_SHIFT;
+    let pages = pages.max(1);
+    if !locked {
+        return (pages, 0);
     }
     let (mut mapped, mut bit, mut at) = (0, 1, addr);
     let mut dst = dst.iter();
-    for src in src {
+    for src in src.iter().take(pages) {
         let dst = dst.next().copied().unwrap_or_default();
         if let Some(old) = src.pfn() {
-            let devices = (devices.0 & bit != 0, devices.1 & bit != 0);
-            let done = match target(plan(rules, *src, dst, devices), old, dst.pfn()) {
+            let done = match target(plan(ops, rules, *src, dst), old, dst.pfn()) {
                 None => false,
                 // The LRU comes first, so that the flags of a page that is locked in memory come out right.
                 Some((target, how)) if goes_to_lru(how) => {
@@ -355,7 +338,7 @@ fn restore_in_place<M: MmOps>(
         at = at.wrapping_add(PAGE_SIZE);
     }
     ops.pte_unlock(area.vma, addr);
-    mapped
+    (pages, mapped)
 }
 
 /// Finalize every entry. A destination array that is shorter stands for no destinations. Where no `area` says where the
@@ -371,33 +354,19 @@ pub(crate) fn finalize<P: Policy, S: Shape, M: MmOps>(
     let mut addr = area.map_or(0, |area| area.range.start);
     let (mut src, mut dst) = (src, dst);
     while !src.is_empty() {
-        let (pages, table) = area.map_or((TOGETHER, false), |area| together(ops, area, addr));
-        let here = src.get(..pages).unwrap_or(src);
-        let (mut devices, mut bit, mut to) = ((0, 0), 1, dst.iter());
-        for word in here {
-            let to = to.next().copied().unwrap_or_default();
-            if word.pfn().is_some_and(|page| ops.page_is_device(page)) {
-                devices.0 |= bit;
-            }
-            if to.pfn().is_some_and(|page| ops.page_is_device(page)) {
-                devices.1 |= bit;
-            }
-            bit <<= 1;
-        }
-        let sources = here.iter().any(|word| word.pfn().is_some());
-        let mut mapped = match area {
-            Some(area) if table && sources => {
-                restore_in_place(ops, rules, area, addr, (here, dst, devices))
-            }
-            _ => 0,
+        // No PTL for words that name no source.
+        let first = src.iter().position(|word| word.pfn().is_some());
+        let (pages, mut mapped) = match (area, first) {
+            (Some(area), Some(0)) => restore_in_place(ops, rules, area, addr, src, dst),
+            (Some(_), Some(first)) => (first, 0),
+            _ => (src.len(), 0),
         };
         let mut to = dst.iter();
-        for word in here {
+        for word in src.iter().take(pages) {
             let to = to.next().copied().unwrap_or_default();
-            let plan = plan(rules, *word, to, (devices.0 & 1 != 0, devices.1 & 1 != 0));
+            let plan = plan(ops, rules, *word, to);
             finalize_one(ops, rules, *word, to, plan, mapped & 1 != 0);
             mapped >>= 1;
-            devices = (devices.0 >> 1, devices.1 >> 1);
         }
         src = src.get(pages..).unwrap_or_default();
         dst = dst.get(pages..).unwrap_or_default();

@@ -689,6 +689,11 @@ macro_rules! forward_by_reference {
             )*
 
             #[inline]
+            fn pte_lock_span(&mut self, vma: Vma, addr: usize, end: usize) -> (PmdSpan, bool) {
+                (**self).pte_lock_span(vma, addr, end)
+            }
+
+            #[inline]
             fn unmap_exclusive_pte(&mut self, vma: Vma, addr: usize, page: Pfn) -> Option<bool> {
                 (**self).unmap_exclusive_pte(vma, addr, page)
             }

@@ -288,7 +288,7 @@ fn a_span_that_reaches_nowhere_or_too_far() {
     // Nor are more looked at together than there is room for.
     let m = Machine::large(V6_12::KIND, 66, 66);
     m.with(|s| {
-        s.anon(63, 'A', W);
+        s.anon(0, 'A', W);
         s.anon(64, 'B', W);
     });
     let to = vec![NO; 66];
@@ -299,7 +299,7 @@ fn a_span_that_reaches_nowhere_or_too_far() {
     expect(&format!(
         "pmd_span 0..64 = Table ..90; pte_lock 0; {} pte_unlock 0; {}
         pmd_span 64..66 = Table ..90; pte_lock 64; {} pte_unlock 64; {}",
-        restored(63, 'A'),
+        restored(0, 'A'),
         back('A'),
         restored(64, 'B'),
         back('B'),
@@ -308,7 +308,7 @@ fn a_span_that_reaches_nowhere_or_too_far() {
 }
 
 #[test]
-fn no_ptl_for_a_chunk_without_a_source() {
+fn no_ptl_for_words_without_a_source() {
     let m = Machine::large(V6_12::KIND, 10, 4);
     m.with(|s| {
         for index in 4..8 {
@@ -321,9 +321,8 @@ fn no_ptl_for_a_chunk_without_a_source() {
     let (mut src, mut dst) = (vec![NONE; 10], to.clone());
     after_pages::<Hardened, V6_12>(&m, &mut src, &mut dst, &to).finalize();
     expect(&format!(
-        "pmd_span 0..10 = Table ..4; pte_lock 0; {} pte_unlock 0; {}
-        pmd_span 4..10 = Table ..8
-        pmd_span 8..10 = Table ..10; pte_lock 8; {} pte_unlock 8; {}",
+        "pmd_span 1..10 = Table ..4; pte_lock 1; {} pte_unlock 1; {}
+        pmd_span 9..10 = Table ..10; pte_lock 9; {} pte_unlock 9; {}",
         restored(1, 'A'),
         back('A'),
         restored(9, 'B'),

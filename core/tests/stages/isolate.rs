@@ -9,8 +9,7 @@ use migrate_pin_core::{
 
 use crate::mock::{all, expect, first_calls, forget_calls, p, span, Machine, OWN, R, VMA, W};
 use crate::{
-    hardened, looked, looks_over, machine, modern, rules, set_up, try_setup_from, word, NO, NONE,
-    PIN,
+    hardened, looks_over, machine, modern, rules, set_up, try_setup_from, word, NO, NONE, PIN,
 };
 
 /// The calls of collect for one table of anonymous writable pages from index 0.
@@ -666,14 +665,13 @@ fn device_pages_are_refused_or_not_unmapped() {
             try_setup_from::<P, S>(&m, 0, Select::DEVICE_PRIVATE, &mut src, &mut dst).unwrap();
         assert_eq!((migration.src(), migration.cpages()), (&[NONE][..], 0));
         drop(migration);
-        expect(&format!(
+        expect(
             "notify_start 0..1 Migrate own; pmd_span 0..1 = Table ..1
             pte_lock 0; pte_get 0 = device a:w; get_page a; trylock_page a
             pte_get_and_clear 0 = device a:w; pte_set 0 migration a:w; remove_rmap a; put_page a
             pte_unlock 0; notify_end 0..1 Migrate own; lru_add_drain
-            try_to_unmap a; remove_migration_ptes a a; unlock_page a; put_page a; {}",
-            looked::<P, S>(1)
-        ));
+            try_to_unmap a; remove_migration_ptes a a; unlock_page a; put_page a",
+        );
         assert_eq!(m.state(), before);
     }
     all!(body);

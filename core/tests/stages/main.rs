@@ -80,18 +80,9 @@ pub(crate) fn in_place<P: Policy, S: Shape>() -> bool {
 /// one page-table page: `calls` are those under the PTL.
 pub(crate) fn under_ptl<P: Policy, S: Shape>(pages: usize, calls: &str) -> String {
     match in_place::<P, S>() {
-        true => format!(
-            "{} pte_lock 0; {calls}; pte_unlock 0;",
-            looked::<P, S>(pages)
-        ),
-        false => String::new(),
-    }
-}
-
-/// The same where no word has a page, so that no PTL is taken.
-pub(crate) fn looked<P: Policy, S: Shape>(pages: usize) -> String {
-    match in_place::<P, S>() {
-        true => format!("pmd_span 0..{pages} = Table ..{pages};"),
+        true => {
+            format!("pmd_span 0..{pages} = Table ..{pages}; pte_lock 0; {calls}; pte_unlock 0;")
+        }
         false => String::new(),
     }
 }

@@ -175,6 +175,11 @@ pub const MAPPING_IS_ANON: usize = 1;
 /// What is less in `_mapcount` is the type of a page (`PGTY_mapcount_underflow << 24`).
 pub const PAGE_TYPE_LIMIT: i32 = -1 << 24;
 
+/// `MEMORY_DEVICE_PRIVATE` of `enum memory_type`.
+pub const MEMORY_DEVICE_PRIVATE: u32 = 1;
+/// `MEMORY_DEVICE_COHERENT`.
+pub const MEMORY_DEVICE_COHERENT: u32 = 2;
+
 /// Pages, as a power of two, whose `struct page` are there or not together (`PFN_SUBSECTION_SHIFT`).
 pub const SUBSECTION_SHIFT: u32 = 9;
 
@@ -188,6 +193,10 @@ pub struct MapWords {
     pub zone_mask: usize,
     /// `ZONE_DEVICE`, likewise.
     pub zone_device: usize,
+    /// Where `type` is in a `struct dev_pagemap`,
+    pub pgmap_type: usize,
+    /// and `owner`.
+    pub pgmap_owner: usize,
 }
 
 /// Where a page-table page is mapped and locked; C's own, between `pte_lock` and `pte_unlock`.
@@ -435,12 +444,6 @@ constants! {
     UNMAPPED_NOT = 0;
     UNMAPPED_PRESENT = 1;
     UNMAPPED_DEVICE = 2;
-    #[doc = "What memory a page is"]
-    zone:
-    ZONE_SYSTEM = 0;
-    ZONE_DEVICE_PRIVATE = 1;
-    ZONE_DEVICE_COHERENT = 2;
-    ZONE_DEVICE_OTHER = 3;
     #[doc = "What a page belongs to"]
     mapping:
     MAPPING_NONE = 0;
@@ -551,6 +554,8 @@ pub const KERNEL_CONSTANTS: &[(&str, usize)] = &[
         "(unsigned int)(PGTY_mapcount_underflow << 24)",
         PAGE_TYPE_LIMIT as u32 as usize,
     ),
+    ("MEMORY_DEVICE_PRIVATE", MEMORY_DEVICE_PRIVATE as usize),
+    ("MEMORY_DEVICE_COHERENT", MEMORY_DEVICE_COHERENT as usize),
     ("PFN_SUBSECTION_SHIFT", SUBSECTION_SHIFT as usize),
     ("sizeof(unsigned long)", size_of::<usize>()),
     ("sizeof(pte_t)", size_of::<usize>()),
@@ -608,7 +613,8 @@ pub const LAYOUTS: &[Layout] = &[
         pte: "pte_t *", ptl: "spinlock_t *", addr: "unsigned long ", raw: "pte_t "
     }),
     layout!("struct migrate_pin_map" MapWords {
-        base: "struct page *", zone_mask: "unsigned long ", zone_device: "unsigned long "
+        base: "struct page *", zone_mask: "unsigned long ", zone_device: "unsigned long ",
+        pgmap_type: "unsigned long ", pgmap_owner: "unsigned long "
     }),
     layout!("struct migrate_pin_area" AreaWords {
         start: "unsigned long ", end: "unsigned long ", flags: "unsigned long "

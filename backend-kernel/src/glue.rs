@@ -78,7 +78,6 @@ glue! {
 
     fn page_to_pfn(page: *mut Page) -> usize;
     fn page_exists(pfn: usize) -> bool;
-    fn page_zone(pfn: usize) -> PairWords;
     fn page_mapping(pfn: usize) -> usize;
     fn page_has_private(pfn: usize) -> bool;
     fn page_count(pfn: usize) -> u32;

@@ -8,11 +8,12 @@
 
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
-use migrate_pin_core::ops::{Mapping, PageLook, Zone};
+use migrate_pin_core::ops::{Mapping, Owner, Zone};
 use migrate_pin_core::Pfn;
 
 use crate::abi::{
-    flag, MapWords, PageWords, MAPPING_FLAGS, MAPPING_IS_ANON, PAGE_TYPE_LIMIT, SUBSECTION_SHIFT,
+    flag, MapWords, PageWords, MAPPING_FLAGS, MAPPING_IS_ANON, MEMORY_DEVICE_COHERENT,
+    MEMORY_DEVICE_PRIVATE, PAGE_TYPE_LIMIT, SUBSECTION_SHIFT,
 };
 use crate::glue;
 
@@ -24,8 +25,6 @@ use crate::glue;
 /// (`SPARSEMEM_VMEMMAP`), though not all of it is there.
 #[derive(Debug)]
 pub(crate) struct MemoryMap {
-    /// The device memory that was met last: its `pgmap`, and what it is.
-    device: Option<(usize, Zone)>,
     /// The 2 MiB of memory map that were found to be there last, one more than the number.
     there: usize,
 }
@@ -41,10 +40,7 @@ impl MemoryMap {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
         // INVARIANT: see `map()`.
-        Self {
-            device: None,
-            there: 0,
-        }
+        Self { there: 0 }
     }
 
     /// `pfn_to_page()`.
@@ -87,23 +83,9 @@ impl MemoryMap {
     ///
     /// As for [`Self::page`].
     #[inline]
-    pub(crate) unsafe fn zone(&mut self, page: Pfn) -> Zone {
+    pub(crate) unsafe fn zone(&self, page: Pfn) -> Zone {
         // SAFETY: by the safety requirement.
-        let Known(words, _) = unsafe { self.page(page) };
-        if !is_device_by(words.flags.load(Ordering::Relaxed)) {
-            return Zone::System;
-        }
-        // Of device memory it is the `pgmap`.
-        let pgmap = words.compound_head.load(Ordering::Relaxed);
-        match self.device {
-            Some((known, zone)) if known == pgmap => zone,
-            _ => {
-                // SAFETY: by the safety requirement.
-                let zone = crate::ops::zone_of(unsafe { glue::page_zone(page.0) });
-                self.device = Some((pgmap, zone));
-                zone
-            }
-        }
+        unsafe { self.page(page) }.zone()
     }
 
     /// `is_zone_device_page()`.
@@ -117,37 +99,22 @@ impl MemoryMap {
         let Known(words, _) = unsafe { self.page(page) };
         is_device_by(words.flags.load(Ordering::Relaxed))
     }
+}
 
-    /// All that is asked of a page at once, each word read once. None of one that is compound, or a file's.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::page`].
-    #[inline(always)]
-    pub(crate) unsafe fn look(&mut self, page: Pfn) -> Option<PageLook> {
-        // SAFETY: by the safety requirement.
-        let Known(words, _) = unsafe { self.page(page) };
-        let flags = words.flags.load(Ordering::Relaxed);
-        let count = words._refcount.load(Ordering::Relaxed) as u32;
-        let mapcount = mapcount_of(words._mapcount.load(Ordering::Relaxed));
-        let mapping = words.mapping.load(Ordering::Relaxed);
-        if flags & flag::HEAD != 0 || words.compound_head.load(Ordering::Relaxed) & 1 != 0 {
-            return None;
-        }
-        let mapping = mapping_of(mapping, flags)?;
-        let zone = match is_device_by(flags) {
-            false => Zone::System,
-            // SAFETY: by the safety requirement.
-            true => unsafe { self.zone(page) },
-        };
-        Some(PageLook {
-            compound: false,
-            zone,
-            mapping,
-            private: flags & (flag::PRIVATE | flag::PRIVATE_2) != 0,
-            count,
-            mapcount,
-        })
+/// What is seen of a page at one glance, each word read once.
+#[derive(Clone, Copy)]
+pub(crate) struct Glance {
+    pub(crate) flags: usize,
+    pub(crate) zone: Zone,
+    pub(crate) count: u32,
+    pub(crate) mapcount: u32,
+    /// What it belongs to. None of a page that is compound, or a file's: then nothing but the zone is right.
+    pub(crate) mapping: Option<Mapping>,
+}
+
+impl Glance {
+    pub(crate) fn private(&self) -> bool {
+        self.flags & (flag::PRIVATE | flag::PRIVATE_2) != 0
     }
 }
 
@@ -197,6 +164,53 @@ impl<'a> Known<'a> {
     #[inline]
     fn tail(self) -> bool {
         self.0.compound_head.load(Ordering::Relaxed) & 1 != 0
+    }
+
+    /// What it is a page of.
+    #[inline]
+    fn zone(self) -> Zone {
+        self.zone_by(self.0.flags.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    fn zone_by(self, flags: usize) -> Zone {
+        if !is_device_by(flags) {
+            return Zone::System;
+        }
+        // Of device memory it is the `pgmap`.
+        let pgmap = self.0.compound_head.load(Ordering::Relaxed);
+        let pgmap = core::ptr::with_exposed_provenance::<u8>(pgmap);
+        // SAFETY: a page of device memory names the `pgmap` that it is of, which lives as long as the page; C says where
+        // these two are in it, and they never change.
+        let (kind, owner) = unsafe {
+            (
+                pgmap.wrapping_add(map().pgmap_type).cast::<u32>().read(),
+                pgmap.wrapping_add(map().pgmap_owner).cast::<usize>().read(),
+            )
+        };
+        match kind {
+            MEMORY_DEVICE_PRIVATE => Zone::DevicePrivate(Owner(owner)),
+            MEMORY_DEVICE_COHERENT => Zone::DeviceCoherent(Owner(owner)),
+            _ => Zone::DeviceOther,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn glance(self) -> Glance {
+        let words = self.0;
+        let flags = words.flags.load(Ordering::Relaxed);
+        let mapping = words.mapping.load(Ordering::Relaxed);
+        let simple = flags & flag::HEAD == 0 && !self.tail();
+        Glance {
+            flags,
+            zone: self.zone_by(flags),
+            count: words._refcount.load(Ordering::Relaxed) as u32,
+            mapcount: mapcount_of(words._mapcount.load(Ordering::Relaxed)),
+            mapping: match simple {
+                true => mapping_of(mapping, flags),
+                false => None,
+            },
+        }
     }
 
     /// `PageCompound()`.

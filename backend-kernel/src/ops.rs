@@ -4,10 +4,10 @@
 use core::ptr::{null_mut, NonNull};
 
 use migrate_pin_core::ops::{
-    HugePmd, Mapping, MmOps, NoMemory, NotifyEvent, Owner, PageLook, PinRecord, PmdKind, PmdSpan,
-    Present, Pte, PteBits, Range, VmaFacts, VmaFlags, Zone,
+    DestinationLook, HugePmd, Mapping, MmOps, NoMemory, NotifyEvent, Owner, PageLook, PinRecord,
+    PmdKind, PmdSpan, Present, Pte, PteBits, Range, VmaFacts, VmaFlags, Zone,
 };
-use migrate_pin_core::Pfn;
+use migrate_pin_core::{Pfn, Rules};
 
 use crate::abi::{self, notify, Cursor, PairWords, VmArea};
 use crate::glue;
@@ -110,27 +110,82 @@ impl KernelOps {
         self.page(page).folio()
     }
 
-    /// What C has to be asked for.
+    /// A page at one glance, and what C has to be asked for; true if that was nothing.
+    #[inline(always)]
+    fn look(&mut self, page: Pfn) -> (PageLook, usize, bool) {
+        let seen = self.page(page).glance();
+        let Some(mapping) = seen.mapping else {
+            let rest = Rest(self.look_at_each(page));
+            let look = PageLook {
+                compound: rest.compound(),
+                zone: seen.zone,
+                mapping: rest.mapping(),
+                private: rest.private(),
+                count: rest.count(),
+                mapcount: rest.mapcount(),
+            };
+            return (look, seen.flags, false);
+        };
+        let look = PageLook {
+            compound: false,
+            zone: seen.zone,
+            mapping,
+            private: seen.private(),
+            count: seen.count,
+            mapcount: seen.mapcount,
+        };
+        (look, seen.flags, true)
+    }
+
+    /// In two words, so that what is looked at without this need not be in memory ([`Rest`]).
     #[cold]
     #[inline(never)]
-    fn look_at_each(&mut self, page: Pfn) -> PageLook {
-        PageLook::ask(self, page)
+    fn look_at_each(&mut self, page: Pfn) -> (u64, u64) {
+        let look = PageLook::ask(self, page);
+        let mapping = match look.mapping {
+            Mapping::None => 0,
+            Mapping::Anon => 1,
+            Mapping::SwapCache => 2,
+            Mapping::File => 3,
+        };
+        let bits = mapping | u64::from(look.compound) << 2 | u64::from(look.private) << 3;
+        (bits, u64::from(look.count) << 32 | u64::from(look.mapcount))
+    }
+}
+
+/// What `look_at_each()` found.
+#[derive(Clone, Copy)]
+struct Rest((u64, u64));
+
+impl Rest {
+    const fn mapping(self) -> Mapping {
+        match self.0 .0 & 3 {
+            0 => Mapping::None,
+            1 => Mapping::Anon,
+            2 => Mapping::SwapCache,
+            _ => Mapping::File,
+        }
+    }
+
+    const fn compound(self) -> bool {
+        self.0 .0 & 4 != 0
+    }
+
+    const fn private(self) -> bool {
+        self.0 .0 & 8 != 0
+    }
+
+    const fn count(self) -> u32 {
+        (self.0 .1 >> 32) as u32
+    }
+
+    const fn mapcount(self) -> u32 {
+        self.0 .1 as u32
     }
 }
 
 /// No entry was cleared: no area covers the first page.
 const NOTHING: (usize, PairWords) = (0, PairWords { what: 0, word: 0 });
-
-/// The memory that `glue.c` describes.
-pub(crate) fn zone_of(words: PairWords) -> Zone {
-    let owner = Owner(words.word);
-    match words.what {
-        abi::ZONE_SYSTEM => Zone::System,
-        abi::ZONE_DEVICE_PRIVATE => Zone::DevicePrivate(owner),
-        abi::ZONE_DEVICE_COHERENT => Zone::DeviceCoherent(owner),
-        _ => Zone::DeviceOther,
-    }
-}
 
 /// What stands at a pmd, and how far.
 #[inline]
@@ -513,11 +568,23 @@ impl MmOps for KernelOps {
 
     #[inline(always)]
     fn page_look(&mut self, page: Pfn) -> PageLook {
-        // SAFETY: by the type invariants, as in `Self::page()`.
-        match unsafe { self.map.look(page) } {
-            Some(look) => look,
-            None => self.look_at_each(page),
+        self.look(page).0
+    }
+
+    #[inline(always)]
+    fn destination_look(&mut self, _rules: Rules, page: Pfn) -> DestinationLook {
+        if !self.page_exists(page) {
+            return DestinationLook::Missing;
         }
+        let (look, flags, all) = self.look(page);
+        if look.count == 0 {
+            return DestinationLook::Free;
+        }
+        let (locked, lru) = match all {
+            true => (flags & abi::flag::LOCKED != 0, flags & abi::flag::LRU != 0),
+            false => (self.page_locked(page), self.page_lru(page)),
+        };
+        DestinationLook::Used { look, locked, lru }
     }
 
     #[inline]

@@ -26,7 +26,9 @@
 //! - that the driver's memory of which page a device page stands for is right where there is no record.
 
 use crate::error::{DestinationError, Error};
-use crate::ops::{Mapping, MmOps, Owner, PinRecord, Range, VmaFacts, VmaFlags, Zone};
+use crate::ops::{
+    DestinationLook, Mapping, MmOps, Owner, PinRecord, Range, VmaFacts, VmaFlags, Zone,
+};
 use crate::pfn::{DstPfn, Pfn, SrcPfn, PAGE_SHIFT, PAGE_SIZE};
 use crate::policy::Rules;
 
@@ -242,31 +244,27 @@ fn facts<M: MmOps>(
         unpin: dst.is_unpin(),
         pin: PinFacts::None,
     };
-    if !ops.page_exists(page) {
-        return nothing;
-    }
-    let free = match rules.device_pages_count_one_more() {
-        true => !referenced(rules, ops.page_zone(page), ops.page_count(page)),
-        false => ops.page_count(page) == 0,
+    let (look, locked, lru) = match ops.destination_look(rules, page) {
+        DestinationLook::Missing => return nothing,
+        DestinationLook::Free => {
+            return DestinationFacts {
+                exists: true,
+                ..nothing
+            }
+        }
+        DestinationLook::Used { look, locked, lru } => (look, locked, lru),
     };
-    if free {
-        return DestinationFacts {
-            exists: true,
-            ..nothing
-        };
-    }
     let device = match src.migrating() {
         true => src.pfn(),
         false => None,
     };
-    let look = ops.page_look(page);
     DestinationFacts {
         exists: true,
         referenced: true,
-        locked: ops.page_locked(page),
+        locked,
         compound: look.compound,
         suitable: suitable(rules, look.zone, owner),
-        used: look.mapcount > 0 || ops.page_lru(page),
+        used: look.mapcount > 0 || lru,
         has_mapping: look.mapping != Mapping::None,
         unpin: dst.is_unpin(),
         pin: pin_facts(ops.pin_record(page), owner, device),
@@ -305,6 +303,7 @@ fn claim<M: MmOps>(
 ///
 /// # Errors
 /// [`Error::Dst`] or [`Error::Destination`] for the first word that is wrong.
+#[inline(always)]
 pub(crate) fn claim_destinations<M: MmOps>(
     ops: &mut M,
     rules: Rules,

@@ -358,21 +358,28 @@ fn page_facts<M: MmOps>(
     }
 }
 
-/// The entry as [`decide_entry`] wants it, and the page that it names.
+/// What is to be done with an entry, and the page that it names.
 #[inline(always)]
-fn find<M: MmOps>(ops: &mut M, pte: Pte, context: &Context<M::Vma>) -> (Found, Option<Pfn>) {
+fn find<M: MmOps>(
+    ops: &mut M,
+    rules: Rules,
+    pin: bool,
+    pte: Pte,
+    context: &Context<M::Vma>,
+) -> (Entry, Option<Pfn>) {
+    let decide = |found| decide_entry(rules, context.anonymous, pin, context.select, found);
     match pte {
-        Pte::None => (Found::Empty, None),
-        Pte::Other | Pte::Migration(..) => (Found::Other, None),
-        Pte::Present(Present::Zero, _) => (Found::Zero, None),
-        Pte::Present(Present::Special, _) => (Found::Special, None),
+        Pte::None => (decide(Found::Empty), None),
+        Pte::Other | Pte::Migration(..) => (decide(Found::Other), None),
+        Pte::Present(Present::Zero, _) => (decide(Found::Zero), None),
+        Pte::Present(Present::Special, _) => (decide(Found::Special), None),
         Pte::Present(Present::Page(page), bits) => {
             let zone = ops.page_zone(page);
             let found = Found::Present {
                 write: bits.contains(PteBits::WRITE),
                 page: page_facts(ops, page, zone, context),
             };
-            (found, Some(page))
+            (decide(found), Some(page))
         }
         Pte::DevicePrivate(page, bits) => {
             let zone = ops.page_zone(page);
@@ -381,7 +388,7 @@ fn find<M: MmOps>(ops: &mut M, pte: Pte, context: &Context<M::Vma>) -> (Found, O
                 write: bits.contains(PteBits::WRITE),
                 page: page_facts(ops, page, zone, context),
             };
-            (found, Some(page))
+            (decide(found), Some(page))
         }
     }
 }
@@ -486,11 +493,7 @@ fn entries<M: MmOps>(
     let mut addr = range.start;
     for word in src.iter_mut() {
         let pte = ops.pte_get(vma, addr);
-        let (found, page) = find(ops, pte, context);
-        let step = match (
-            decide_entry(rules, context.anonymous, word.pin(), context.select, found),
-            page,
-        ) {
+        let step = match find(ops, rules, word.pin(), pte, context) {
             (Entry::Take { write }, Some(page)) => take(ops, rules, context, addr, page, write),
             (Entry::Empty, _) => Step {
                 word: SrcPfn::EMPTY,

@@ -11,8 +11,10 @@
 //!
 //! **Contexts.** *atomic* in a method's documentation: called with a page-table lock held, must not sleep.
 
+use crate::border::referenced;
 use crate::collect::{replace_exclusive, Replaced};
 use crate::pfn::Pfn;
+use crate::policy::Rules;
 
 /// A half-open range of virtual addresses in bytes, `start..end`, both page aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -229,6 +231,48 @@ impl PageLook {
             private: ops.page_has_private(page),
             count: ops.page_count(page),
             mapcount: ops.page_mapcount(page),
+        }
+    }
+}
+
+/// What there is to see of a page that a destination word names ([`MmOps::destination_look`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DestinationLook {
+    /// No such page.
+    Missing,
+    /// It is free, and nobody's to look at.
+    Free,
+    /// It is in use.
+    Used {
+        /// What is asked of any page.
+        look: PageLook,
+        /// [`MmOps::page_locked`].
+        locked: bool,
+        /// [`MmOps::page_lru`]; not asked of one that is mapped.
+        lru: bool,
+    },
+}
+
+impl DestinationLook {
+    /// One question after the other.
+    #[inline]
+    pub fn ask<M: MmOps + ?Sized>(ops: &mut M, rules: Rules, page: Pfn) -> Self {
+        if !ops.page_exists(page) {
+            return Self::Missing;
+        }
+        // 6.12 needs no zone to tell.
+        let zone = match rules.device_pages_count_one_more() {
+            true => ops.page_zone(page),
+            false => Zone::System,
+        };
+        if !referenced(rules, zone, ops.page_count(page)) {
+            return Self::Free;
+        }
+        let look = ops.page_look(page);
+        Self::Used {
+            look,
+            locked: ops.page_locked(page),
+            lru: look.mapcount == 0 && ops.page_lru(page),
         }
     }
 }
@@ -557,6 +601,13 @@ pub trait MmOps {
         PageLook::ask(self, page)
     }
 
+    /// What the border wants to know of a page that a destination word names, asked together
+    /// ([`DestinationLook::ask`]). A machine may read it in one go.
+    #[inline]
+    fn destination_look(&mut self, rules: Rules, page: Pfn) -> DestinationLook {
+        DestinationLook::ask(self, rules, page)
+    }
+
     // ---- pages: locks and references --------------------------------------------------------------
 
     /// `trylock_page()`: an acquire if it succeeds. Fallible, *atomic*.
@@ -711,6 +762,11 @@ macro_rules! forward_by_reference {
             #[inline]
             fn page_look(&mut self, page: Pfn) -> PageLook {
                 (**self).page_look(page)
+            }
+
+            #[inline]
+            fn destination_look(&mut self, rules: Rules, page: Pfn) -> DestinationLook {
+                (**self).destination_look(rules, page)
             }
         }
     };

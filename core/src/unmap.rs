@@ -62,10 +62,11 @@ pub const fn decide_unmap(rules: Rules, facts: UnmapFacts) -> Unmap {
 /// Unmap one locked page, and pin it if that is wanted; what became of it?
 #[inline(always)]
 fn unmap_one<M: MmOps>(ops: &mut M, rules: Rules, known: Known, page: Pfn, pin: bool) -> Unmap {
-    if ops.page_mapcount(page) > 0 {
+    let mut look = ops.page_look(page);
+    if look.mapcount > 0 {
         ops.try_to_unmap(page);
+        look = ops.page_look(page);
     }
-    let look = ops.page_look(page);
     let facts = UnmapFacts {
         mapped: look.mapcount > 0,
         accounted: check(rules, page, look, known.fault_page),

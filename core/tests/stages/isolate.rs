@@ -798,7 +798,7 @@ fn facts_are_asked_in_order() {
         );
         expect(&format!(
             "{walk}; lru_add_drain; page_zone A; page_lru A; isolate_lru_page A; put_page A; {first}
-            page_mapcount A; try_to_unmap A; {check}; {}",
+            {check}; try_to_unmap A; {check}; {}",
             pinned::<P>('A')
         ));
         let _ = migration.into_raw();

@@ -540,12 +540,16 @@ struct migrate_pin_map migrate_pin_memory_map __ro_after_init;
 
 static int __init migrate_pin_map_init(void)
 {
+	BUILD_BUG_ON(sizeof_field(struct dev_pagemap, type) != sizeof(u32));
+	BUILD_BUG_ON(sizeof_field(struct dev_pagemap, owner) != sizeof(u64));
 	/* An array without holes in its addresses. */
 	BUILD_BUG_ON(!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP));
 	migrate_pin_memory_map = (struct migrate_pin_map){
 		.base = pfn_to_page(0),
 		.zone_mask = ZONES_MASK << ZONES_PGSHIFT,
 		.zone_device = (unsigned long)ZONE_DEVICE << ZONES_PGSHIFT,
+		.pgmap_type = offsetof(struct dev_pagemap, type),
+		.pgmap_owner = offsetof(struct dev_pagemap, owner),
 	};
 	return 0;
 }
@@ -561,21 +565,6 @@ bool migrate_pin_glue_page_exists(unsigned long pfn)
 {
 	return pfn_valid(pfn) && (is_zone_device_page(pfn_to_page(pfn)) ||
 				  pfn_to_online_page(pfn));
-}
-
-struct migrate_pin_pair migrate_pin_glue_page_zone(unsigned long pfn)
-{
-	struct page *page = pfn_to_page(pfn);
-
-	if (!is_zone_device_page(page))
-		return pair(MIGRATE_PIN_ZONE_SYSTEM, 0);
-	if (is_device_private_page(page))
-		return pair(MIGRATE_PIN_ZONE_DEVICE_PRIVATE,
-			    (unsigned long)page->pgmap->owner);
-	if (is_device_coherent_page(page))
-		return pair(MIGRATE_PIN_ZONE_DEVICE_COHERENT,
-			    (unsigned long)page->pgmap->owner);
-	return pair(MIGRATE_PIN_ZONE_DEVICE_OTHER, 0);
 }
 
 unsigned long migrate_pin_glue_page_mapping(unsigned long pfn)

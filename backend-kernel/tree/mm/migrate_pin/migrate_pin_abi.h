@@ -44,12 +44,6 @@
 #define MIGRATE_PIN_UNMAPPED_PRESENT 0x1
 #define MIGRATE_PIN_UNMAPPED_DEVICE 0x2
 
-/* What memory a page is. */
-#define MIGRATE_PIN_ZONE_SYSTEM 0x0
-#define MIGRATE_PIN_ZONE_DEVICE_PRIVATE 0x1
-#define MIGRATE_PIN_ZONE_DEVICE_COHERENT 0x2
-#define MIGRATE_PIN_ZONE_DEVICE_OTHER 0x3
-
 /* What a page belongs to. */
 #define MIGRATE_PIN_MAPPING_NONE 0x0
 #define MIGRATE_PIN_MAPPING_ANON 0x1
@@ -114,12 +108,16 @@ struct migrate_pin_map {
 	struct page *base;
 	unsigned long zone_mask;
 	unsigned long zone_device;
+	unsigned long pgmap_type;
+	unsigned long pgmap_owner;
 };
 
-static_assert(sizeof(struct migrate_pin_map) == 24);
+static_assert(sizeof(struct migrate_pin_map) == 40);
 static_assert(offsetof(struct migrate_pin_map, base) == 0);
 static_assert(offsetof(struct migrate_pin_map, zone_mask) == 8);
 static_assert(offsetof(struct migrate_pin_map, zone_device) == 16);
+static_assert(offsetof(struct migrate_pin_map, pgmap_type) == 24);
+static_assert(offsetof(struct migrate_pin_map, pgmap_owner) == 32);
 
 struct migrate_pin_area {
 	unsigned long start;
@@ -381,6 +379,8 @@ static_assert(BIT(PG_swapbacked) == 0x20000);
 static_assert(PAGE_MAPPING_FLAGS == 0x3);
 static_assert(PAGE_MAPPING_ANON == 0x1);
 static_assert((unsigned int)(PGTY_mapcount_underflow << 24) == 0xff000000);
+static_assert(MEMORY_DEVICE_PRIVATE == 0x1);
+static_assert(MEMORY_DEVICE_COHERENT == 0x2);
 static_assert(PFN_SUBSECTION_SHIFT == 0x9);
 static_assert(sizeof(unsigned long) == 0x8);
 static_assert(sizeof(pte_t) == 0x8);
@@ -487,7 +487,6 @@ bool migrate_pin_glue_restore_exclusive_pte(struct migrate_pin_cursor *cursor,
 		unsigned long old, unsigned long new);
 unsigned long migrate_pin_glue_page_to_pfn(struct page *page);
 bool migrate_pin_glue_page_exists(unsigned long pfn);
-struct migrate_pin_pair migrate_pin_glue_page_zone(unsigned long pfn);
 unsigned long migrate_pin_glue_page_mapping(unsigned long pfn);
 bool migrate_pin_glue_page_has_private(unsigned long pfn);
 unsigned int migrate_pin_glue_page_count(unsigned long pfn);

@@ -1,17 +1,17 @@
 //! Migration from device pfns: `migrate_device_range()`, `migrate_device_pages()` and `migrate_device_finalize()` of
 //! `mm/migrate_device.c` in 6.12.
 
-use migrate_pin_core::migration::{finalize_by_words, pages_by_words};
+use migrate_pin_core::migration::{finalize_by_words, pages_by_words, setup_by_words};
 use migrate_pin_core::range::{collect_range, decide_page, unmap_words, PageFacts};
 use migrate_pin_core::trace::Primitive as P_;
 use migrate_pin_core::{
-    error, setup_range, AsPosted, DeviceMigration, DeviceRequest, DstPfn, Error, Hardened, Mapping,
-    MigratePfn, Migration, Moved, Owner, Pfn, Policy, Pte, Request, Rules, Select, SrcPfn,
-    Unmapped, WordError, Zone, GUP_PIN_COUNTING_BIAS, V6_12,
+    error, setup, setup_range, AsPosted, DeviceMigration, DeviceRequest, DstPfn, Error, Hardened,
+    Mapping, MigratePfn, Migration, Moved, Owner, Pfn, Policy, Pte, Request, Rules, Select, Shape,
+    SrcPfn, Unmapped, WordError, Zone, GUP_PIN_COUNTING_BIAS, V6_12,
 };
 
 use crate::mock::{
-    at, device, expect, forget_calls, p, present, span, Machine, Traced, OTHER, OWN, R, VMA, W,
+    all, at, device, expect, forget_calls, p, present, span, Machine, Traced, OTHER, OWN, R, VMA, W,
 };
 use crate::{hardened, machine, set_up, NO, NONE, PIN};
 
@@ -457,6 +457,57 @@ fn an_area_with_nothing_but_the_words() {
     }
     both!(body);
     assert_ne!(OWN, Owner(0));
+}
+
+/// Setup without a migration: what it leaves is what [`setup`] leaves of words that say nothing, whatever stands in them.
+#[test]
+fn an_area_is_set_up_by_its_words() {
+    fn body<P: Policy, S: Shape>() {
+        let state = |by_words| {
+            let m = machine::<S>();
+            m.with(|s| {
+                s.anon(0, 'A', W);
+                s.ptes[1] = Pte::Other;
+                s.anon(2, 'B', R);
+            });
+            let before = m.state();
+            // A bit that no source may have, and a pin of before: nobody looks.
+            let garbage = SrcPfn::from_raw(usize::MAX);
+            let (mut src, mut dst) = ([garbage; 3], [DstPfn::page(p('b')); 3]);
+            let mut ops = m.traced();
+            macro_rules! asked {
+                ($end:literal) => {
+                    Request {
+                        range: span(0, $end),
+                        ..request(&mut src, &mut dst)
+                    }
+                };
+            }
+            if by_words {
+                let length = Error::Length {
+                    pages: 2,
+                    src: 3,
+                    dst: 3,
+                };
+                let refused = setup_by_words::<P, S, _>(&mut ops, asked!(2));
+                assert_eq!(refused, Err(length));
+                assert_eq!((src, dst), ([garbage; 3], [DstPfn::page(p('b')); 3]));
+                assert_eq!(m.state(), before);
+                let cpages = setup_by_words::<P, S, _>(&mut ops, asked!(3));
+                assert_eq!(cpages, Ok(2));
+            } else {
+                (src, dst) = ([NONE; 3], [NO; 3]);
+                let migration = setup::<P, S, _>(ops, asked!(3)).unwrap();
+                assert_eq!(migration.into_words(), 2);
+            }
+            assert_eq!(dst, [NO; 3]);
+            (src, m.state())
+        };
+        let (words, apart) = (state(true), state(false));
+        assert_eq!(words, apart);
+        assert_eq!(words.0.map(SrcPfn::migrating), [true, false, true]);
+    }
+    all!(body);
 }
 
 /// The same without a migration in between: pages, finalize, and what both refuse, which changes nothing.

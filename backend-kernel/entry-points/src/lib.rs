@@ -6,6 +6,7 @@
 #![no_std]
 
 use migrate_pin_core::mapping::migrate_page;
+use migrate_pin_core::migration;
 use migrate_pin_core::pin::{self, Acquire, Acquired, Fault, Grant, Invalidation};
 use migrate_pin_core::range::unmap_words;
 use migrate_pin_core::{
@@ -194,6 +195,21 @@ macro_rules! entry_points {
             #[export_name = concat!(stringify!($module), "_drop")]
             fn drop(raw: &mut Raw, src: &mut [SrcPfn], dst: &mut [DstPfn]) {
                 raw_drop::<$policy, $shape>(raw, src, dst)
+            }
+            #[export_name = concat!(stringify!($module), "_setup_by_words")]
+            fn setup_by_words(request: Request<'_, Vma>) -> Result<usize, i32> {
+                migration::setup_by_words::<$policy, $shape, _>(&mut Extern, request)
+                    .map_err(Error::errno)
+            }
+            #[export_name = concat!(stringify!($module), "_pages_by_words")]
+            fn pages_by_words(request: &mut Request<'_, Vma>) -> Result<(), i32> {
+                migration::pages_by_words::<$policy, $shape, _>(&mut Extern, request)
+                    .map_err(Error::errno)
+            }
+            #[export_name = concat!(stringify!($module), "_finalize_by_words")]
+            fn finalize_by_words(request: &Request<'_, Vma>) -> Result<(), i32> {
+                migration::finalize_by_words::<$policy, $shape, _>(&mut Extern, request)
+                    .map_err(Error::errno)
             }
             #[export_name = concat!(stringify!($module), "_migrate_page")]
             fn page(new: Pfn, old: Pfn, mode: MigrateMode, known: i32) -> bool {

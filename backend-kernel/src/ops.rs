@@ -766,7 +766,8 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn pin_record(&mut self, page: Pfn) -> Option<PinRecord> {
-        if self.map.nothing_is_pinned() {
+        // Under `Hardened` no device memory is pinned, which every destination that pins is.
+        if self.map.nothing_is_pinned() || self.page_is_device(page) {
             return None;
         }
         let words = call!(pin_record(page.0));

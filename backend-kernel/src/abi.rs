@@ -162,7 +162,8 @@ pub mod flag {
     /// `PG_private_2`.
     pub const PRIVATE_2: usize = 1 << 15;
     /// `PG_reclaim`: of no use to a page which is neither written back nor read ahead, and so the mark of a page that
-    /// stands in a destination word.
+    /// stands in a destination word. (A file's page that becomes another one of system memory may lose the note that it was
+    /// read ahead, a hint.)
     pub const RECLAIM: usize = 1 << 16;
     /// `PG_swapbacked`.
     pub const SWAPBACKED: usize = 1 << 17;
@@ -559,6 +560,13 @@ pub const KERNEL_CONSTANTS: &[(&str, usize)] = &[
     ("PFN_SUBSECTION_SHIFT", SUBSECTION_SHIFT as usize),
     ("sizeof(unsigned long)", size_of::<usize>()),
     ("sizeof(pte_t)", size_of::<usize>()),
+    ("sizeof(atomic_long_t)", size_of::<AtomicUsize>()),
+    // What stands in the word of a page's head.
+    (
+        "offsetof(struct page, pgmap)",
+        core::mem::offset_of!(PageWords, compound_head),
+    ),
+    ("offsetof(struct folio, page)", 0),
 ];
 
 /// A structure: its name, its size, and name, offset and type of each field.

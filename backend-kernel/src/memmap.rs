@@ -27,6 +27,8 @@ use crate::glue;
 pub(crate) struct MemoryMap {
     /// The 2 MiB of memory map that were found to be there last, one more than the number.
     there: usize,
+    /// Were they a device's?
+    there_is_device: bool,
 }
 
 /// Where the array is.
@@ -40,7 +42,10 @@ impl MemoryMap {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
         // INVARIANT: see `map()`.
-        Self { there: 0 }
+        Self {
+            there: 0,
+            there_is_device: false,
+        }
     }
 
     /// `pfn_to_page()`.
@@ -62,17 +67,24 @@ impl MemoryMap {
         unsafe { &glue::PINNED }.load(Ordering::Relaxed) == 0
     }
 
-    /// `pfn_to_online_page()`, or a device's: both are told of 2 MiB at once, so that what was asked last is known.
+    /// `pfn_to_online_page()`, or a device's. Memory is online, or a device's, 2 MiB at once, so that what was asked last is known;
+    /// of a device's some at the beginning may be left without pages, so that each is asked what it is.
     #[inline]
     pub(crate) fn exists(&mut self, page: Pfn) -> bool {
         let here = (page.0 >> SUBSECTION_SHIFT).wrapping_add(1);
         if here == self.there {
-            return true;
+            // SAFETY: a page of these 2 MiB was found to be there, and so their part of the array is, whatever stands in it.
+            let device = unsafe { self.is_device(page) };
+            if device == self.there_is_device {
+                return true;
+            }
         }
         // SAFETY: any pfn may be asked for.
         let exists = unsafe { glue::page_exists(page.0) };
         if exists {
             self.there = here;
+            // SAFETY: it exists.
+            self.there_is_device = unsafe { self.is_device(page) };
         }
         exists
     }

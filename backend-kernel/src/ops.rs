@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! [`KernelOps`]: the primitives of the pipeline, each a call of `glue.c`.
+//! [`KernelOps`]: the primitives of the pipeline, each a call of `glue.c`, or a load or an atomic operation of a page's own words
+//! ([`memmap`](crate::memmap)).
 
-use core::ptr::{null_mut, NonNull};
+use core::ptr::{addr_of, null_mut, NonNull};
 
 use migrate_pin_core::ops::{
     DestinationLook, HugePmd, Mapping, MmOps, NoMemory, NotifyEvent, Owner, PageLook, PinRecord,
@@ -72,8 +73,8 @@ impl KernelOps {
     ///
     /// # Safety
     ///
-    /// It is handed to a stage of `migrate_pin_core` on the shape [`V6_12`](migrate_pin_core::V6_12), and used
-    /// for nothing else; the caller may sleep.
+    /// It is handed to a stage of `migrate_pin_core` under [`Hardened`](migrate_pin_core::Hardened), which pins no device memory,
+    /// on the shape [`V6_12`](migrate_pin_core::V6_12), and used for nothing else; the caller may sleep.
     #[must_use]
     #[inline(always)]
     pub unsafe fn new() -> Self {
@@ -264,10 +265,22 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn vma_facts(&mut self, vma: Vma) -> VmaFacts {
-        // SAFETY: by the type invariant it is alive, and locked: nobody changes what is read here.
-        let words = unsafe { &*vma.as_ptr() };
+        let area = vma.as_ptr();
+        // SAFETY: by the type invariant it is alive, and nobody changes these fields while `mmap_lock` is held for reading;
+        // others of it may change, so that no reference to the whole is made.
+        let (file, ops, vm_flags, range) = unsafe {
+            (
+                addr_of!((*area).vm_file).read(),
+                addr_of!((*area).vm_ops).read(),
+                addr_of!((*area).vm_flags).read(),
+                Range {
+                    start: addr_of!((*area).vm_start).read(),
+                    end: addr_of!((*area).vm_end).read(),
+                },
+            )
+        };
         // A file may be one that bypasses the page cache, which C knows to tell.
-        if words.vm_file != 0 {
+        if file != 0 {
             let words = call!(vma_facts(vma.as_ptr()));
             return VmaFacts {
                 range: Range {
@@ -278,17 +291,11 @@ impl MmOps for KernelOps {
             };
         }
         let mut flags = VmaFlags::empty();
-        flags.set(VmaFlags::ANONYMOUS, words.vm_ops == 0);
-        flags.set(VmaFlags::HUGETLB, words.vm_flags & abi::vm::HUGETLB != 0);
-        flags.set(VmaFlags::SPECIAL, words.vm_flags & abi::vm::SPECIAL != 0);
-        flags.set(VmaFlags::WRITE, words.vm_flags & abi::vm::WRITE != 0);
-        VmaFacts {
-            range: Range {
-                start: words.vm_start,
-                end: words.vm_end,
-            },
-            flags,
-        }
+        flags.set(VmaFlags::ANONYMOUS, ops == 0);
+        flags.set(VmaFlags::HUGETLB, vm_flags & abi::vm::HUGETLB != 0);
+        flags.set(VmaFlags::SPECIAL, vm_flags & abi::vm::SPECIAL != 0);
+        flags.set(VmaFlags::WRITE, vm_flags & abi::vm::WRITE != 0);
+        VmaFacts { range, flags }
     }
 
     #[inline]
@@ -576,15 +583,20 @@ impl MmOps for KernelOps {
         if !self.page_exists(page) {
             return DestinationLook::Missing;
         }
-        let (look, flags, all) = self.look(page);
-        if look.count == 0 {
+        // Of a page that is free nothing else is asked, of C the least.
+        if self.page_count(page) == 0 {
             return DestinationLook::Free;
         }
+        let (look, flags, all) = self.look(page);
         let (locked, lru) = match all {
             true => (flags & abi::flag::LOCKED != 0, flags & abi::flag::LRU != 0),
             false => (self.page_locked(page), self.page_lru(page)),
         };
-        DestinationLook::Used { look, locked, lru }
+        DestinationLook::Used {
+            look,
+            locked,
+            lru: look.mapcount == 0 && lru,
+        }
     }
 
     #[inline]
@@ -766,7 +778,7 @@ impl MmOps for KernelOps {
 
     #[inline]
     fn pin_record(&mut self, page: Pfn) -> Option<PinRecord> {
-        // Under `Hardened` no device memory is pinned, which every destination that pins is.
+        // No device memory is pinned, and every destination of a pin is that.
         if self.map.nothing_is_pinned() || self.page_is_device(page) {
             return None;
         }

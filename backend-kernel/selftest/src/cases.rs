@@ -8,7 +8,7 @@ use crate::device::{
     is_rust, Device, Fail, PageInfo, Raw, ORDER, PTE_DEVICE, PTE_PAGE, RAW_DEVICE, RAW_SYSTEM,
     SKIP, TAMPER,
 };
-use crate::memory::{in_child, DmaPin, Memory, PAGE};
+use crate::memory::{in_child, DmaPin, Memory, Reference, PAGE};
 
 pub type Case = fn() -> Result<(), String>;
 
@@ -31,7 +31,9 @@ cases! {
     pageout_while_pinned
     free_while_pinned
     close_while_pinned
+    a_short_reference_is_tolerated
     a_dma_pin_is_refused
+    a_pin_goes_home_by_its_own_way
     no_device_page_at_each_position
     no_room_in_the_device_page_table
     more_pages_than_the_device_has
@@ -413,6 +415,49 @@ fn close_while_pinned() -> Result<(), String> {
     all_at_home(&device, &memory)
 }
 
+fn a_short_reference_is_tolerated() -> Result<(), String> {
+    let (device, memory) = (open()?, written(4)?);
+    let reference = Reference::new(memory.at(1)).map_err(io("vmsplice"))?;
+    same!(page(&device, &memory, 1)?.count, 2);
+    let got = device.acquire(memory.addr, 4).map_err(io("acquire"))?;
+    same!(got, (4, 0));
+    add_to_all(&device, &memory, 1)?;
+    drop(reference);
+    add_to_all(&device, &memory, 1)?;
+    holds(&memory, 2)?;
+    all_at_home(&device, &memory)
+}
+
+/// In Rust no safe code may take a page away from under a pin by giving its device page a copy to move to.
+fn a_pin_goes_home_by_its_own_way() -> Result<(), String> {
+    let (device, memory) = (open()?, written(1)?);
+    acquire(&device, &memory)?;
+    add_to_all(&device, &memory, 1)?;
+    if is_rust() {
+        for (what, select) in [(RAW_SYSTEM, 2), (RAW_DEVICE, 2)] {
+            let raw = device.raw(memory.addr, &mut [0], &[what], 0, select);
+            same!(
+                raw.err().and_then(|error| error.raw_os_error()),
+                Some(libc::EIO)
+            );
+        }
+    }
+    add_to_all(&device, &memory, 1)?;
+    holds(&memory, 2)?;
+    all_at_home(&device, &memory)?;
+    if is_rust() {
+        // Nor may a page be pinned for good that no device page stands for.
+        let raw = device.raw(memory.addr, &mut [PIN], &[RAW_DEVICE], 0, 0);
+        same!(
+            raw.err().and_then(|error| error.raw_os_error()),
+            Some(libc::EIO)
+        );
+        holds(&memory, 2)?;
+        all_at_home(&device, &memory)?;
+    }
+    Ok(())
+}
+
 fn a_dma_pin_is_refused() -> Result<(), String> {
     let (device, memory) = (open()?, written(4)?);
     let pin = DmaPin::new(memory.at(1), 1).map_err(io("gup_test"))?;
@@ -726,7 +771,8 @@ fn garbage_before_pages() -> Result<(), String> {
     ];
     for (word, error) in garbage {
         for position in 0..4 {
-            let mut src = [PIN; 4];
+            // The driver in Rust gives a pin no destination.
+            let mut src = [if is_rust() { 0 } else { PIN }; 4];
             let mut dst = [RAW_DEVICE; 4];
             dst[position] = word;
             let raw = device.raw(memory.addr, &mut src, &dst, 0, 0);
@@ -747,12 +793,20 @@ fn garbage_before_pages() -> Result<(), String> {
     // A pinned page has to go to a device page.
     let mut src = [PIN, 0, PIN, 0];
     let raw = device.raw(memory.addr, &mut src, &[RAW_SYSTEM; 4], 0, 0);
-    let raw = raw.map_err(io("raw"))?;
-    same!(
-        (raw.setup, raw.pages, raw.finalize, raw.cpages),
-        (0, 0, 0, 4)
-    );
-    same!(src.map(|word| word & MIGRATE), [0, MIGRATE, 0, MIGRATE]);
+    if is_rust() {
+        // None can be given to it.
+        same!(
+            raw.err().and_then(|error| error.raw_os_error()),
+            Some(libc::EIO)
+        );
+    } else {
+        let raw = raw.map_err(io("raw"))?;
+        same!(
+            (raw.setup, raw.pages, raw.finalize, raw.cpages),
+            (0, 0, 0, 4)
+        );
+        same!(src.map(|word| word & MIGRATE), [0, MIGRATE, 0, MIGRATE]);
+    }
     at_home(page(&device, &memory, 0)?)?;
     all_at_home(&device, &memory)?;
     same!((memory.read(0), memory.read(2)), (1000, 1002));

@@ -5,7 +5,7 @@
 //! named.
 //!
 //! Each test runs in a child, which exits; then nothing may be left of it: no pin record, no device page in use, no
-//! page isolated; and when all of them ran a second time, no less memory is free than after the first.
+//! page isolated. Then each runs some times more, after which as much memory is free as before.
 
 mod cases;
 mod device;
@@ -99,6 +99,22 @@ fn run(case: cases::Case) -> Result<(), String> {
     }
 }
 
+/// Run a case some times more: how many pages fewer are free then. Memory that the kernel keeps for later (a slab that is not full,
+/// a batch of a CPU) comes and goes, so that who finds too few looks again: what leaks is gone after every two runs.
+fn free_again(case: cases::Case, slack: u64) -> Result<u64, String> {
+    let mut least = u64::MAX;
+    for _ in 0..16 {
+        let before = free_pages()?;
+        run(case)?;
+        run(case)?;
+        least = least.min(before.saturating_sub(free_pages()?));
+        if least <= slack {
+            break;
+        }
+    }
+    Ok(least)
+}
+
 /// What is said behind the name of a test of which a part, or all, is not done on these devices.
 fn directive(name: &str) -> String {
     let left = cases::NOT_IN_RUST.iter().find(|(case, _)| *case == name);
@@ -120,7 +136,7 @@ fn main() {
     }
     // A line at a time, so that a child's come in their place.
     println!("TAP version 13");
-    println!("1..{}", cases::ALL.len() + 1);
+    println!("1..{}", 2 * cases::ALL.len());
     let mut failed = 0;
     for (i, (name, case)) in cases::ALL.iter().enumerate() {
         let result = run(*case);
@@ -133,28 +149,23 @@ fn main() {
         }
         failed += u32::from(result.is_err());
     }
-    // Once more, now that what is made once is made. The cases use hundreds of megabytes in all.
-    let before = free_pages();
-    for (_, case) in cases::ALL {
-        failed += u32::from(run(*case).is_err());
-    }
-    let after = free_pages();
-    let kept = before.and_then(|before| Ok(before.saturating_sub(after?)));
-    let number = cases::ALL.len() + 1;
-    // A kernel with KASAN keeps freed objects in quarantine, and with them their pages.
+    // More of each, now that what is made once is made: a few pages a run would show.
     let slack = std::env::var("SLACK")
         .ok()
         .and_then(|pages| pages.parse().ok());
-    let slack: u64 = slack.unwrap_or(512);
-    match kept {
-        Ok(kept) if kept < slack => {
-            println!("# pages that are not back: {kept}");
-            println!("ok {number} free memory is back")
-        }
-        other => {
-            println!("# pages that are not back: {other:?}");
-            println!("not ok {number} free memory is back");
-            failed += 1;
+    let slack: u64 = slack.unwrap_or(8);
+    for (i, (name, case)) in cases::ALL.iter().enumerate() {
+        let number = cases::ALL.len() + i + 1;
+        let kept = free_again(*case, slack);
+        match &kept {
+            Ok(kept) if *kept <= slack => {
+                println!("ok {number} {name} leaves no memory behind # pages {kept}");
+            }
+            other => {
+                println!("# pages that are not back: {other:?}");
+                println!("not ok {number} {name} leaves no memory behind");
+                failed += 1;
+            }
         }
     }
     std::process::exit(i32::from(failed > 0));

@@ -195,6 +195,42 @@ pub fn in_child(run: impl FnOnce() -> bool) -> io::Result<bool> {
     Ok(status == 0)
 }
 
+/// A short reference on the page of an address, until it is dropped: it is in a pipe.
+pub struct Reference {
+    from: i32,
+    to: i32,
+}
+
+impl Reference {
+    /// `vmsplice()` of one byte.
+    pub fn new(addr: usize) -> io::Result<Self> {
+        let mut ends = [0; 2];
+        // SAFETY: room for two numbers.
+        check(unsafe { libc::pipe(ends.as_mut_ptr()) } != 0)?;
+        let this = Self {
+            from: ends[0],
+            to: ends[1],
+        };
+        let byte = libc::iovec {
+            iov_base: addr as *mut _,
+            iov_len: 1,
+        };
+        // SAFETY: the byte is the caller's, and is only read.
+        check(unsafe { libc::vmsplice(this.to, &byte, 1, 0) } != 1)?;
+        Ok(this)
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        // SAFETY: they are ours.
+        unsafe {
+            libc::close(self.from);
+            libc::close(self.to);
+        }
+    }
+}
+
 /// The pages of an address range under a long-term pin by the kernel's `gup_test`, until it is dropped.
 pub struct DmaPin(i32);
 

@@ -4,12 +4,13 @@
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
+use core::sync::atomic::Ordering;
 
 use migrate_pin_core::ops::{MmOps, Zone};
 use migrate_pin_core::{self as logic, DstPfn, Hardened, Pfn, SrcPfn, Unmapped, V6_12};
 
 use super::error::Error;
-use super::memory::DevicePage;
+use super::memory::{DeviceMemory, DevicePage};
 use super::page::{give_back, SystemPage};
 use super::Driver;
 use crate::ops::KernelOps;
@@ -88,16 +89,16 @@ type At<'a, St> = logic::Migration<'a, KernelOps, Hardened, V6_12, St>;
 /// Each destination word that is not 0 is of a page, locked and with one reference, which this value owns.
 pub struct Migration<'a, D: Driver> {
     inner: ManuallyDrop<At<'a, Unmapped>>,
-    device: PhantomData<D>,
+    memory: &'static DeviceMemory<D>,
 }
 
 impl<'a, D: Driver> Migration<'a, D> {
-    /// `core` has left no destination.
-    pub(super) fn new(inner: At<'a, Unmapped>) -> Self {
+    /// Of the driver of `memory`. `core` has left no destination.
+    pub(super) fn new(inner: At<'a, Unmapped>, memory: &'static DeviceMemory<D>) -> Self {
         // INVARIANT: all of them are 0.
         Self {
             inner: ManuallyDrop::new(inner),
-            device: PhantomData,
+            memory,
         }
     }
 
@@ -131,7 +132,9 @@ impl<'a, D: Driver> Migration<'a, D> {
     /// Give a page of the device's memory to an entry.
     ///
     /// # Errors
-    /// The page, if there is no such entry, or it has one.
+    /// The page, if there is no such entry, it has one, or its source is part of a pin: a page that is pinned gets its device
+    /// page from [`Mirror::acquire`](super::Mirror::acquire), and goes home by a fault or [`Mirror::revoke`](super::Mirror::revoke),
+    /// which take it from the device first.
     pub fn give(&mut self, index: usize, page: DevicePage<D>) -> Result<(), DevicePage<D>> {
         match self.vacant(index) {
             Some(word) => {
@@ -146,7 +149,9 @@ impl<'a, D: Driver> Migration<'a, D> {
     /// Give a page of system memory to an entry.
     ///
     /// # Errors
-    /// The page, if there is no such entry, or it has one.
+    /// The page, if there is no such entry, it has one, or its source is part of a pin: a page that is pinned gets its device
+    /// page from [`Mirror::acquire`](super::Mirror::acquire), and goes home by a fault or [`Mirror::revoke`](super::Mirror::revoke),
+    /// which take it from the device first.
     pub fn give_system(&mut self, index: usize, page: SystemPage) -> Result<(), SystemPage> {
         match self.vacant(index) {
             Some(word) => {
@@ -159,6 +164,14 @@ impl<'a, D: Driver> Migration<'a, D> {
     }
 
     fn vacant(&mut self, index: usize) -> Option<&mut DstPfn> {
+        let source = *self.src().get(index)?;
+        let original = source
+            .pfn()
+            .and_then(|page| self.memory.record(page))
+            .map_or(0, |record| record.original.load(Ordering::Relaxed));
+        if source.pin() || original != 0 {
+            return None;
+        }
         let word = self.inner.dst_mut().get_mut(index)?;
         (*word == DstPfn::NONE).then_some(word)
     }
@@ -170,6 +183,7 @@ impl<'a, D: Driver> Migration<'a, D> {
     #[allow(clippy::result_large_err)] // No allocation to hide it in.
     pub fn pages(self) -> Result<Moved<'a>, (Error, Self)> {
         let mut this = ManuallyDrop::new(self);
+        let memory = this.memory;
         // SAFETY: `this` is not used, nor dropped, after that.
         let inner = unsafe { ManuallyDrop::take(&mut this.inner) };
         match inner.pages() {
@@ -179,7 +193,7 @@ impl<'a, D: Driver> Migration<'a, D> {
                 refused.error.into(),
                 Self {
                     inner: ManuallyDrop::new(refused.migration),
-                    device: PhantomData,
+                    memory,
                 },
             )),
         }

@@ -503,8 +503,9 @@ impl<D: Driver> Mirror<D> {
         left.map_err(Error::from)
     }
 
-    /// Begin a migration: collect and unmap the pages of a range, and pin those whose source word is
-    /// [`SrcPfn::PIN`](migrate_pin_core::SrcPfn::PIN). Other source words are 0.
+    /// Begin a migration: collect and unmap the pages of a range. A source word is 0, or
+    /// [`SrcPfn::PIN`](migrate_pin_core::SrcPfn::PIN), to which no destination can be given here, so that such a page is pinned
+    /// for no longer than the migration: pins that last are [`acquire`](Self::acquire)'s.
     ///
     /// `mmap_lock` is held for reading, until the migration is finalized or dropped. May sleep.
     ///
@@ -530,7 +531,7 @@ impl<D: Driver> Mirror<D> {
         };
         // SAFETY: it goes to a stage of `core`, which may sleep as this call may.
         let begun = setup::<Hardened, V6_12, _>(unsafe { KernelOps::new() }, request)?;
-        Ok(Migration::new(begun))
+        Ok(Migration::new(begun, self.shared.memory))
     }
 
     /// Take a page of the device's memory, for a migration to it. None if there is none. Does not sleep.

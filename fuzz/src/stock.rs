@@ -37,7 +37,7 @@ impl<S: Synchronisation> Stock<S> {
             };
             let mut bytes = [0; 32];
             Random::new(number as u64 + 1).fill(&mut bytes);
-            let world = World::draw(&mut Input::new(&bytes), setting);
+            let world = World::draw_all(&mut Input::new(&bytes), setting);
             let build = || {
                 let machine = match Machine::<S>::new(&setting.config()) {
                     Ok(machine) => Box::new(machine),

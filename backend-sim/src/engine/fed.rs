@@ -263,7 +263,7 @@ mod tests {
     use crate::grammar::{Layout, Setting, CHILD, PARENT};
     use crate::paths::populate::Populate;
     use crate::race::{catalogue, Program};
-    use crate::scenario::Step;
+    use crate::scenario::{By, Step};
     use migrate_pin_core::policy::ShapeKind;
     use migrate_pin_core::Access;
     use std::borrow::Cow;
@@ -390,6 +390,41 @@ mod tests {
                 & u32::from(came.events.contains(Event::Acquired));
         }
         assert!(both > 0, "nobody has pinned what another had migrated");
+    }
+
+    /// What is written through a stale TLB entry while the mapping of a file is zapped is in the file. Found by `interleave`.
+    #[test]
+    fn a_file_has_what_is_written_to_it_while_its_mapping_is_zapped() {
+        let setting = Setting {
+            shape: ShapeKind::V6_12,
+            policy: PolicyKind::Hardened,
+            driver: DriverKind::Careful,
+            layout: Layout::Shared,
+        };
+        let program = |actor, steps| Program {
+            actor,
+            steps: Cow::Owned(steps),
+        };
+        let zap = Step::DontNeed { at: 4, pages: 1 };
+        let race = Arc::new(Race {
+            name: Cow::Borrowed("a file is written while it is zapped"),
+            config: setting.config(),
+            given: Cow::Owned(vec![By(1, Step::Write(4, 7))]),
+            programs: Cow::Owned(vec![
+                program(0, vec![zap, Step::Read(4)]),
+                program(1, vec![Step::Write(4, 8)]),
+            ]),
+            ..Race::BASE
+        });
+        let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
+        let mut stale = 0;
+        for preempted in 0..16 {
+            let schedule = [byte(0, preempted), byte(1, 196), byte(0, 196)];
+            let came = fed.run(0, &race, setting.policy, &settings, &schedule);
+            assert_eq!(came.violations, [], "preempted after {preempted}");
+            stale += u32::from(came.events.contains(Event::StaleTlbHit));
+        }
+        assert!(stale > 0, "nobody has written through a stale entry");
     }
 
     #[test]

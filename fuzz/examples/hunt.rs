@@ -256,7 +256,7 @@ fn hunt(
             format!("-runs={}", settings.runs),
             format!("-max_total_time={}", settings.seconds),
             format!("-seed={seed}"),
-            "-max_len=256".to_owned(),
+            "-max_len=128".to_owned(),
             "-len_control=0".to_owned(),
             "-entropic=0".to_owned(),
             "-reduce_inputs=0".to_owned(),

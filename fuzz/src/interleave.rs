@@ -1,9 +1,8 @@
 //! The schedule as input: actors stepped one primitive at a time, in the order that the bytes say.
 //!
 //! The input is a [`World`], then one or two programs for each of four actors in two address spaces of eight pages, which is more
-//! than the explorer can exhaust; what is left of the bytes is the [schedule](migrate_pin_sim::engine::fed), in one of five again and
-//! again. It runs on the explorer's coroutines and board, so that what is found has a schedule that [`replay`] repeats with every
-//! operation named.
+//! than the explorer can exhaust; what is left of the bytes is the [schedule](migrate_pin_sim::engine::fed). It runs on the
+//! explorer's coroutines and board, so that what is found has a schedule that [`replay`] repeats with every operation named.
 
 use crate::choices::Input;
 use crate::{Mode, Verdict};
@@ -22,9 +21,6 @@ use std::sync::Arc;
 
 /// Most programs of one actor.
 const MAX_PROGRAMS: usize = 2;
-
-/// Bytes of a schedule that is repeated: more than it takes until two who refuse each other by turns are found to do so for ever.
-const ROUNDS: usize = 512;
 
 /// What libFuzzer calls.
 ///
@@ -77,12 +73,7 @@ pub fn run(fed: &Fed, mode: &'static Mode, bytes: &[u8]) -> Verdict {
         return Verdict::default();
     }
     let settings = Settings::exhaustive(0);
-    let again = input.chance(20);
-    let mut schedule = input.rest().to_vec();
-    if again && !schedule.is_empty() {
-        schedule = schedule.repeat(ROUNDS.div_ceil(schedule.len()));
-    }
-    let came = fed.run(setting.index(), &race, mode.policy, &settings, &schedule);
+    let came = fed.run(setting.index(), &race, mode.policy, &settings, input.rest());
     let story = match came.violations.is_empty() {
         true => Vec::new(),
         false => story(&race, mode.policy, &settings, &came),

@@ -7,9 +7,7 @@ use migrate_pin_sim::scenario::outcome::Names;
 use migrate_pin_sim::scenario::player::Player;
 use migrate_pin_sim::scenario::By;
 use migrate_pin_sim::Populate;
-use migrate_pin_sim::{
-    Config, FileId, Machine, MemcgId, MmId, MmSpec, Synchronisation, VmaKind, VmaSpec,
-};
+use migrate_pin_sim::{Config, Machine, MemcgId, MmId, MmSpec, Synchronisation, VmaKind, VmaSpec};
 
 use crate::Mode;
 
@@ -24,8 +22,7 @@ const ODD_AREAS: &[VmaSpec] = &[
     VmaSpec::anonymous(0, 4),
     VmaSpec::anonymous(4, 1).of(VmaKind::Special),
     VmaSpec::anonymous(5, 1).of(VmaKind::Hugetlb),
-    VmaSpec::anonymous(6, 1).of(VmaKind::Dax),
-    VmaSpec::anonymous(7, 1).of(VmaKind::Private(FileId(0), 0)),
+    VmaSpec::anonymous(6, 2).of(VmaKind::Dax),
 ];
 
 const ODD_MMS: &[MmSpec<'static>] = &[

@@ -19,10 +19,10 @@ use migrate_pin_core::PolicyKind;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// A schedule as bytes. Each says who runs, and how long nobody else does: for so many more decisions, until it has taken so many
-/// locks, or as long as it can; one that can't go on is relieved before. So a byte that is inserted or taken out moves a switch
-/// and leaves the others, a few bytes are a long schedule, and where the parts of a path meet is not far from a lock. When they
-/// have run out, who runs goes on, and then the lowest. Who has only looked again and again whether it can go on is chosen no
+/// A schedule as bytes. Each says who runs, and how long nobody else does: for so many more decisions, up to or behind the nth lock
+/// that it takes, or as long as it can; one that can't go on is relieved before. So a byte that is inserted or taken out moves a
+/// switch and leaves the others, a few bytes are a long schedule, and where the parts of a path meet is not far from a lock. When
+/// they have run out, who runs goes on, and then the lowest. Who has only looked again and again whether it can go on is chosen no
 /// more, as long as there is somebody else.
 #[derive(Debug)]
 pub(crate) struct Feed {
@@ -35,7 +35,10 @@ pub(crate) struct Feed {
 #[derive(Clone, Copy, Debug)]
 enum Left {
     Decisions(u8),
-    Locks(u8),
+    /// Until it is about to take the last of so many locks, from 1 on.
+    Before(u8),
+    /// Until it has taken so many.
+    Behind(u8),
     All,
 }
 
@@ -48,7 +51,8 @@ const fn length(byte: u8) -> Left {
     match byte & ALL {
         ALL => Left::All,
         decisions @ 0..16 => Left::Decisions(decisions),
-        locks => Left::Locks(locks - 15),
+        code if code % 2 == 0 => Left::Before(code / 2 - 7),
+        code => Left::Behind(code / 2 - 7),
     }
 }
 
@@ -59,10 +63,10 @@ pub const fn byte(nth: u8, decisions: u32) -> u8 {
     nth << LENGTH | length
 }
 
-/// The byte that says: the `nth` of those who can run, until it has taken so many locks, from 1 to 15.
+/// The byte that says: the `nth` of those who can run, up to the last of so many locks, from 1 to 8; or `behind` it, to 7.
 #[must_use]
-pub const fn byte_of_locks(nth: u8, locks: u8) -> u8 {
-    nth << LENGTH | (15 + locks)
+pub const fn byte_of_locks(nth: u8, locks: u8, behind: bool) -> u8 {
+    nth << LENGTH | (2 * (locks + 7) + behind as u8)
 }
 
 impl Feed {
@@ -78,12 +82,13 @@ impl Feed {
     fn goes_on(&mut self, locks: bool) -> bool {
         match &mut self.left {
             Left::All => true,
-            Left::Decisions(0) | Left::Locks(0) => false,
+            Left::Decisions(0) | Left::Behind(0) => false,
+            Left::Before(1) if locks => false,
             Left::Decisions(left) => {
                 *left -= 1;
                 true
             }
-            Left::Locks(left) => {
+            Left::Before(left) | Left::Behind(left) => {
                 *left -= u8::from(locks);
                 true
             }
@@ -111,8 +116,8 @@ impl Feed {
             others &= others - 1;
         }
         let chosen = others.trailing_zeros() as u8;
-        // What it does now is the first.
-        if let (Left::Locks(left), true) = (&mut self.left, locks && running == Some(chosen)) {
+        // What it is about to do is its first, whether it is relieved before or not.
+        if let (Left::Behind(left), true) = (&mut self.left, locks && running == Some(chosen)) {
             *left -= 1;
         }
         chosen
@@ -324,8 +329,9 @@ mod tests {
             byte(1, 2),
             byte(0, 0),
             byte(7, 400),
-            byte_of_locks(0, 2),
-            byte(1, 0),
+            byte_of_locks(0, 2, true),
+            byte_of_locks(1, 2, false),
+            byte(0, 0),
         ]);
         // The second of two, and two decisions more.
         let run = [None, Some(1), Some(1)].map(|running| feed.choose(0b11, running, false));
@@ -341,6 +347,10 @@ mod tests {
         let locks = [false, true, false, true].map(|locks| feed.choose(0b101, Some(0), locks));
         assert_eq!(locks, [0; 4]);
         assert_eq!(feed.choose(0b101, Some(0), false), 2);
+        // The second, up to the second lock.
+        let locks = [false, true, false].map(|locks| feed.choose(0b101, Some(2), locks));
+        assert_eq!(locks, [2; 3]);
+        assert_eq!(feed.choose(0b101, Some(2), true), 0);
         // Nothing is left: who runs goes on, else the lowest.
         assert_eq!(feed.choose(0b101, Some(2), false), 2);
         assert_eq!(feed.choose(0b101, None, false), 0);

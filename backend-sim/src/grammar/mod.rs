@@ -61,13 +61,13 @@ pub fn kinds() -> usize {
 
 /// Draw a program for an actor of the parent, or of the child that does not fork. `value` is what it writes, so that two
 /// programs need not write the same. Drivers are drawn as often as all others together; three in four act on the page `focus`, and
-/// half on one page only.
+/// three in four on one page only.
 pub fn program(choices: &mut impl Choices, focus: u16, child: bool, value: u32) -> Drawn {
     let drives = choices.below(2) == 0;
     let fits =
         |short: &&Short| short.role.drives() == drives && !(child && short.role == Role::Fork);
     let index = choices.below(table().filter(fits).count());
-    let (spot, many) = (choices.below(4 * PAGES), choices.below(2 * PAGES));
+    let (spot, many) = (choices.below(4 * PAGES), choices.below(4 * PAGES));
     let target = Target {
         at: if spot < PAGES { spot as u16 } else { focus },
         pages: if many < PAGES {

@@ -9,7 +9,7 @@
 //! copy of a raw migration that is used beside it; and of `from_words()` whatever has the form of what setup leaves.
 
 use crate::choices::Input;
-use crate::hand::{purpose, right, Given};
+use crate::hand::{any_give, purpose, right, Given};
 use crate::snapshot::Snapshot;
 use crate::stock::{Stock, WORLDS};
 use crate::sync::Quiet;
@@ -370,21 +370,76 @@ fn by_pfns<P: Policy, S: Synchronisation>(
     );
     let (mut src, mut dst) = (vec![SrcPfn::NONE; len], vec![DstPfn::NONE; len]);
     let owner = dev.owner();
+    let before = Snapshot::of(machine);
+    let mut longer = vec![DstPfn::NONE; len + 1];
+    let request = DeviceRequest {
+        first,
+        src: &mut src,
+        dst: &mut longer,
+        owner,
+    };
+    let refused = setup_range::<P, _>(cpu, request).map(drop);
+    let Err(error) = refused else {
+        return Err("ACCEPTED: arrays of two lengths".to_owned());
+    };
+    before.unchanged(
+        machine,
+        &format!("device pfns were refused: {}", told(error)?),
+    )?;
     let request = DeviceRequest {
         first,
         src: &mut src,
         dst: &mut dst,
         owner,
     };
-    match setup_range::<P, _>(cpu, request) {
-        Ok(migration) => migration.into_words(),
+    let mut migration = match setup_range::<P, _>(cpu, request) {
+        Ok(migration) => migration,
         Err(error) => {
             return Err(format!(
                 "REFUSED: arrays of one length were refused: {error}"
             ))
         }
+    };
+    let words = migration.src().to_vec();
+    let found = words.iter().filter(|word| word.migrating()).count();
+    if migration.cpages() != found {
+        let counted = migration.cpages();
+        return Err(format!(
+            "COUNT: setup says {counted}, and the words {found}"
+        ));
     }
     let mut given = Given::default();
+    if choices.chance(30) {
+        // As one that is not carried anywhere, with any destinations.
+        for (index, word) in words.iter().enumerate() {
+            let give = any_give(choices, &mut dev, *word);
+            let last = match index {
+                0 => DstPfn::NONE,
+                _ => migration.dst()[index - 1],
+            };
+            migration.dst_mut()[index] = given.give(&dev, Purpose::ToSystem, *word, give, last);
+        }
+        let before = (Snapshot::of(machine), migration.dst().to_vec());
+        match migration.pages() {
+            Ok(moved) => {
+                let dst = moved.dst().to_vec();
+                given.taken(&dev, &dst);
+                forget_what_has_not_moved(&mut dev, Purpose::ToSystem, moved.src(), &dst);
+                moved.finalize();
+            }
+            Err(refused) => {
+                let after = format!("pages was refused: {}", told(refused.error)?);
+                before.0.unchanged(machine, &after)?;
+                if refused.migration.src() != words || refused.migration.dst() != before.1 {
+                    return Err(format!("UNCHANGED: {after}, and has changed the words"));
+                }
+                given.take_back(&dev);
+                drop(refused.migration);
+            }
+        }
+        return Ok(());
+    }
+    migration.into_words();
     for index in 0..len {
         let give = right(&mut dev, Purpose::ToSystem, src[index]);
         dst[index] = given.give(&dev, Purpose::ToSystem, src[index], give, DstPfn::NONE);
@@ -404,6 +459,10 @@ fn by_pfns<P: Policy, S: Synchronisation>(
                 return Err(format!("ACCEPTED: {src:?} was taken for {right:?}"));
             }
             before.unchanged(machine, "words were refused")?;
+        }
+        let mut longer = vec![DstPfn::NONE; src.len() + 1];
+        if DeviceMigration::<_, P, Moved>::from_words(cpu, owner, src, &mut longer).is_ok() {
+            return Err("ACCEPTED: arrays of two lengths".to_owned());
         }
         *src = right;
         Ok(())

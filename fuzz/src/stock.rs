@@ -47,7 +47,6 @@ const ODD_ENTRIES: &[&[(MmId, u16, Populate)]] = &[
     ],
     &[
         (PARENT, 0, Populate::NoMapping(7)),
-        (PARENT, 1, Populate::OffLru(8)),
         (PARENT, 2, Populate::Written(9)),
     ],
 ];

@@ -179,17 +179,11 @@ impl From<&Defect> for Prey {
     }
 }
 
-/// What `interleave` says of a sound machine, too: a finding that is open (README).
-const OPEN: &str = "a device has atomic access to a page that a TLB still reaches";
-
 impl From<&Bug> for Prey {
     fn from(bug: &Bug) -> Self {
         Self {
             name: bug.name().to_owned(),
-            environment: vec![
-                ("MIGRATE_PIN_BREAK", bug.name().to_owned()),
-                ("MIGRATE_PIN_NEVER", OPEN.to_owned()),
-            ],
+            environment: vec![("MIGRATE_PIN_BREAK", bug.name().to_owned())],
             targets: match bug.needs_race() {
                 true => &["interleave"],
                 false => &["pipeline", "interleave", "misuse"],

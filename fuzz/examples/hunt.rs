@@ -98,7 +98,8 @@ const DEFECTS: &[Defect] = &[
     Defect {
         name: "late-flush",
         targets: &["interleave"],
-        says: "a read does not see the last write\na write",
+        says: "a read does not see the last write\nmemory does not hold the last write",
+        never: "a reference is dropped that the actor does not hold\nis dropped that was written since\nis dropped as clean",
         ..PIPELINE
     },
     Defect {
@@ -115,7 +116,8 @@ const DEFECTS: &[Defect] = &[
     Defect {
         name: "faults-refuse-each-other",
         targets: &["interleave"],
-        says: "an access faults for ever",
+        says: "an access faults for ever\nan actor waits for ever",
+        never: "a reference is dropped that the actor does not hold",
         ..PIPELINE
     },
     Defect {
@@ -248,7 +250,7 @@ fn hunt(
             format!("-runs={}", settings.runs),
             format!("-max_total_time={}", settings.seconds),
             format!("-seed={seed}"),
-            "-max_len=256".to_owned(),
+            "-max_len=128".to_owned(),
             "-len_control=0".to_owned(),
             "-entropic=0".to_owned(),
             "-reduce_inputs=0".to_owned(),
@@ -268,8 +270,21 @@ fn hunt(
         .lines()
         .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))
         .and_then(|number| number.trim().parse().ok());
-    let mut after = text.lines().skip_while(|line| *line != target);
-    let said = after.nth(1).unwrap_or_default().to_owned();
+    // All that was said stands behind the target's name, what was done is indented.
+    let after = text.lines().skip_while(|line| *line != target).skip(1);
+    let after: Vec<_> = after.take_while(|line| !line.starts_with(' ')).collect();
+    let only = prey
+        .environment
+        .iter()
+        .find(|(name, _)| *name == "MIGRATE_PIN_ONLY");
+    let only = only.map_or("", |(_, lines)| lines.as_str());
+    let counts = |line: &&&str| only.is_empty() || only.lines().any(|what| line.contains(what));
+    let said = after
+        .iter()
+        .find(counts)
+        .copied()
+        .unwrap_or_default()
+        .to_owned();
     match executed {
         Some(executed) if !said.is_empty() => Ok(Some((executed, said))),
         _ => Err(format!("{target} ends with something else:\n{text}")),

@@ -43,7 +43,7 @@ fn race(setting: Setting, input: &mut Input<'_>, mode: &'static Mode) -> Race {
         let mut steps = Vec::<Step>::new();
         for _ in 0..input.below(1 + MAX_PROGRAMS) {
             value += 1;
-            let drawn = grammar::program(input, actor == CHILD_ACTOR, value);
+            let drawn = grammar::program(input, world.focus, actor == CHILD_ACTOR, value);
             steps.extend(drawn.steps);
         }
         (!steps.is_empty()).then_some(Program {

@@ -319,7 +319,12 @@ pub fn run<S: Synchronisation>(
         }
         if programs[actor].is_none() {
             value += 1;
-            let program = grammar::program(choices, actor == usize::from(CHILD_ACTOR), value);
+            let program = grammar::program(
+                choices,
+                world.focus,
+                actor == usize::from(CHILD_ACTOR),
+                value,
+            );
             programs[actor] = Some((program, 0));
         }
         go_on(actor, &mut programs, &mut turns, &mut bad.story);

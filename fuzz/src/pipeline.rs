@@ -247,7 +247,12 @@ pub fn tell<S: Synchronisation>(
             }
             programs += 1;
             value += 1;
-            let program = grammar::program(choices, actor == usize::from(CHILD_ACTOR), value);
+            let program = grammar::program(
+                choices,
+                world.focus,
+                actor == usize::from(CHILD_ACTOR),
+                value,
+            );
             run.programs[actor] = Some((program, 0));
         }
         run.go_on(actor as u8);

@@ -9,13 +9,14 @@
 //! copy of a raw migration that is used beside it; and of `from_words()` whatever has the form of what setup leaves.
 
 use crate::choices::Input;
-use crate::hand::{purpose, right, Given};
+use crate::hand::{any_give, purpose, right, Given};
 use crate::snapshot::Snapshot;
 use crate::stock::{Stock, WORLDS};
 use crate::sync::Quiet;
-use crate::words::{finish, forget_what_has_not_moved};
+use crate::words::{finish, forget_what_has_not_moved, told};
 use crate::{Mode, Verdict};
 use migrate_pin_core::border::check_carried;
+use migrate_pin_core::migration::{finalize_by_words, pages_by_words, setup_by_words};
 use migrate_pin_core::ops::Range;
 use migrate_pin_core::policy::{Policy, PolicyKind, Shape, ShapeKind};
 use migrate_pin_core::range::{setup_range, DeviceMigration, DeviceRequest};
@@ -115,9 +116,12 @@ fn carried<P: Policy, Sh: Shape, S: Synchronisation>(
         select,
         fault_page: None,
     };
+    if choices.chance(25) {
+        return by_words::<P, Sh, S>(dev, purpose, request, choices);
+    }
     let mut raw = match setup::<P, Sh, _>(cpu, request) {
         Ok(migration) => migration.into_raw(),
-        Err(_) => return Ok(()),
+        Err(error) => return told(error).map(drop),
     };
     let mut given = Given::default();
     for index in 0..src.len() {
@@ -154,6 +158,108 @@ fn carried<P: Policy, Sh: Shape, S: Synchronisation>(
     forget_what_has_not_moved(dev, purpose, &words.0, &words.1);
     migration.finalize();
     twice::<P, Sh, S>(cpu, &mut raw, &mut src, &mut dst)
+}
+
+/// A migration of an area, of which nothing but the words is carried.
+fn by_words<P: Policy, Sh: Shape, S: Synchronisation>(
+    dev: &mut Dev<'_, S>,
+    purpose: Purpose,
+    request: Request<'_, Vma>,
+    choices: &mut Input<'_>,
+) -> Result<(), String> {
+    let mut cpu = dev.cpu();
+    let (vma, range, owner, select) = (request.vma, request.range, request.owner, request.select);
+    let mut src = request.src.to_vec();
+    let mut dst = request.dst.to_vec();
+    macro_rules! request {
+        () => {
+            Request {
+                vma,
+                range,
+                src: &mut src,
+                dst: &mut dst,
+                owner,
+                select,
+                fault_page: None,
+            }
+        };
+    }
+    let counted = match purpose {
+        Purpose::Pin(_) => setup::<P, Sh, _>(cpu, request!()).map(Migration::into_words),
+        // Whatever stood there.
+        _ => {
+            src.fill(SrcPfn::from_raw(choices.word()));
+            setup_by_words::<P, Sh, _>(&mut cpu, request!())
+        }
+    };
+    let counted = match counted {
+        Ok(counted) => counted,
+        Err(error) => return told(error).map(drop),
+    };
+    let found = src.iter().filter(|word| word.migrating()).count();
+    if counted != found {
+        return Err(format!(
+            "COUNT: setup says {counted}, and the words {found}"
+        ));
+    }
+    let whole = choices.below(2) == 0;
+    let mut given = Given::default();
+    for index in 0..src.len() {
+        let give = right(dev, purpose, src[index]);
+        dst[index] = given.give(dev, purpose, src[index], give, DstPfn::NONE);
+    }
+    let mut tamper = |src: &mut Vec<SrcPfn>, dst: &mut Vec<DstPfn>| {
+        let right = src.clone();
+        let index = choices.below(src.len());
+        src[index] = match choices.below(2) {
+            0 => SrcPfn::from_raw(choices.word()),
+            _ => SrcPfn::from_raw(src[index].raw() ^ 1 << choices.below(usize::BITS as usize)),
+        };
+        if check_carried(src).is_err() && cpu.machine().policy() == PolicyKind::Hardened {
+            let before = Snapshot::of(cpu.machine());
+            let mut request = Request {
+                vma,
+                range,
+                src,
+                dst,
+                owner,
+                select,
+                fault_page: None,
+            };
+            let pages = pages_by_words::<P, Sh, _>(&mut cpu, &mut request).is_ok();
+            let finalized = finalize_by_words::<P, Sh, _>(&mut cpu, &request).is_ok();
+            let taken = Migration::<_, P, Sh, Unmapped>::from_words(cpu, request, counted).is_ok();
+            if pages || finalized || taken {
+                return Err(format!("ACCEPTED: {src:?} was taken for {right:?}"));
+            }
+            before.unchanged(cpu.machine(), "words were refused")?;
+        }
+        *src = right;
+        Ok(())
+    };
+    tamper(&mut src, &mut dst)?;
+    let refused = |error| format!("REFUSED: what is right was refused: {error}");
+    let mut cpu = dev.cpu();
+    // Half by calls that take the words, half by a migration that is put together from them.
+    match whole {
+        true => pages_by_words::<P, Sh, _>(&mut cpu, &mut request!()).map_err(refused)?,
+        false => {
+            let migration = Migration::<_, P, Sh, Unmapped>::from_words(cpu, request!(), counted)
+                .map_err(refused)?;
+            let moved = migration.pages().map_err(|error| refused(error.error))?;
+            moved.into_words();
+        }
+    }
+    given.taken(dev, &dst);
+    tamper(&mut src, &mut dst)?;
+    forget_what_has_not_moved(dev, purpose, &src, &dst);
+    match whole {
+        true => finalize_by_words::<P, Sh, _>(&mut cpu, &request!()).map_err(refused)?,
+        false => Migration::<_, P, Sh, Moved>::from_words(cpu, request!(), counted)
+            .map_err(refused)?
+            .finalize(),
+    }
+    Ok(())
 }
 
 /// A raw migration is good for once.
@@ -229,7 +335,7 @@ fn tamper<P: Policy, Sh: Shape, S: Synchronisation>(
     };
     before.0.unchanged(
         cpu.machine(),
-        &format!("a raw migration was refused: {error}"),
+        &format!("a raw migration was refused: {}", told(error)?),
     )?;
     if *raw != before.1 {
         return Err(format!(
@@ -264,21 +370,76 @@ fn by_pfns<P: Policy, S: Synchronisation>(
     );
     let (mut src, mut dst) = (vec![SrcPfn::NONE; len], vec![DstPfn::NONE; len]);
     let owner = dev.owner();
+    let before = Snapshot::of(machine);
+    let mut longer = vec![DstPfn::NONE; len + 1];
+    let request = DeviceRequest {
+        first,
+        src: &mut src,
+        dst: &mut longer,
+        owner,
+    };
+    let refused = setup_range::<P, _>(cpu, request).map(drop);
+    let Err(error) = refused else {
+        return Err("ACCEPTED: arrays of two lengths".to_owned());
+    };
+    before.unchanged(
+        machine,
+        &format!("device pfns were refused: {}", told(error)?),
+    )?;
     let request = DeviceRequest {
         first,
         src: &mut src,
         dst: &mut dst,
         owner,
     };
-    match setup_range::<P, _>(cpu, request) {
-        Ok(migration) => migration.into_words(),
+    let mut migration = match setup_range::<P, _>(cpu, request) {
+        Ok(migration) => migration,
         Err(error) => {
             return Err(format!(
                 "REFUSED: arrays of one length were refused: {error}"
             ))
         }
+    };
+    let words = migration.src().to_vec();
+    let found = words.iter().filter(|word| word.migrating()).count();
+    if migration.cpages() != found {
+        let counted = migration.cpages();
+        return Err(format!(
+            "COUNT: setup says {counted}, and the words {found}"
+        ));
     }
     let mut given = Given::default();
+    if choices.chance(30) {
+        // As one that is not carried anywhere, with any destinations.
+        for (index, word) in words.iter().enumerate() {
+            let give = any_give(choices, &mut dev, *word);
+            let last = match index {
+                0 => DstPfn::NONE,
+                _ => migration.dst()[index - 1],
+            };
+            migration.dst_mut()[index] = given.give(&dev, Purpose::ToSystem, *word, give, last);
+        }
+        let before = (Snapshot::of(machine), migration.dst().to_vec());
+        match migration.pages() {
+            Ok(moved) => {
+                let dst = moved.dst().to_vec();
+                given.taken(&dev, &dst);
+                forget_what_has_not_moved(&mut dev, Purpose::ToSystem, moved.src(), &dst);
+                moved.finalize();
+            }
+            Err(refused) => {
+                let after = format!("pages was refused: {}", told(refused.error)?);
+                before.0.unchanged(machine, &after)?;
+                if refused.migration.src() != words || refused.migration.dst() != before.1 {
+                    return Err(format!("UNCHANGED: {after}, and has changed the words"));
+                }
+                given.take_back(&dev);
+                drop(refused.migration);
+            }
+        }
+        return Ok(());
+    }
+    migration.into_words();
     for index in 0..len {
         let give = right(&mut dev, Purpose::ToSystem, src[index]);
         dst[index] = given.give(&dev, Purpose::ToSystem, src[index], give, DstPfn::NONE);
@@ -298,6 +459,10 @@ fn by_pfns<P: Policy, S: Synchronisation>(
                 return Err(format!("ACCEPTED: {src:?} was taken for {right:?}"));
             }
             before.unchanged(machine, "words were refused")?;
+        }
+        let mut longer = vec![DstPfn::NONE; src.len() + 1];
+        if DeviceMigration::<_, P, Moved>::from_words(cpu, owner, src, &mut longer).is_ok() {
+            return Err("ACCEPTED: arrays of two lengths".to_owned());
         }
         *src = right;
         Ok(())

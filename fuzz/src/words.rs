@@ -10,11 +10,12 @@ use crate::snapshot::Snapshot;
 use crate::stock::{Stock, WORLDS};
 use crate::sync::Quiet;
 use crate::{Mode, Verdict};
+use migrate_pin_core::error::{EBUSY, EINVAL, EPERM, ESTALE};
 use migrate_pin_core::ops::Range;
 use migrate_pin_core::policy::{Policy, PolicyKind, Shape, ShapeKind};
 use migrate_pin_core::{
-    setup, AsPosted, Device, DstPfn, Hardened, Migration, MmOps, Owner, Request, Select, SrcPfn,
-    Unmapped, PAGE_SIZE, V5_11, V6_12,
+    setup, AsPosted, Device, DstPfn, Error, Hardened, Migration, MmOps, Owner, Pfn, Request,
+    Select, SrcPfn, Unmapped, PAGE_SIZE, V5_11, V6_12,
 };
 use migrate_pin_sim::grammar::{Choices, CHILD, PAGES, PARENT};
 use migrate_pin_sim::{
@@ -63,6 +64,17 @@ pub fn finish<S: Synchronisation>(machine: &Machine<S>) {
     }
     machine.check_quiescent();
     machine.check_nothing_left();
+}
+
+/// What an error says, if its errno is one.
+///
+/// # Errors
+/// It is none.
+pub fn told(error: Error) -> Result<String, String> {
+    match error.errno() {
+        EINVAL | EPERM | EBUSY | ESTALE => Ok(error.to_string()),
+        errno => Err(format!("ERROR: the errno of '{error}' is {errno}")),
+    }
 }
 
 /// An area, and a range in it or anywhere.
@@ -149,11 +161,16 @@ fn call<P: Policy, Sh: Shape, S: Synchronisation>(
         _ => Select::SYSTEM,
     };
     let owner = dev.owner();
+    let fault_page = choices
+        .chance(10)
+        .then(|| SrcPfn::from_raw(word(choices, machine)).pfn());
+    let fault_page = fault_page.flatten();
     let asked = Asked {
         vma,
         range,
         owner,
         select,
+        fault_page,
     };
     let result = migrate::<P, Sh, S>(&mut dev, purpose, asked, choices, &mut src, &mut dst);
     cpu.mmap_read_unlock(PARENT);
@@ -165,6 +182,7 @@ struct Asked {
     range: Range,
     owner: Owner,
     select: Select,
+    fault_page: Option<Pfn>,
 }
 
 fn migrate<P: Policy, Sh: Shape, S: Synchronisation>(
@@ -185,13 +203,13 @@ fn migrate<P: Policy, Sh: Shape, S: Synchronisation>(
         dst,
         owner: asked.owner,
         select: asked.select,
-        fault_page: None,
+        fault_page: asked.fault_page,
     };
     let error = match setup::<P, Sh, _>(cpu, request) {
         Ok(migration) => return hand_over(dev, purpose, migration, choices).map(|()| true),
         Err(error) => error,
     };
-    let after = format!("setup was refused: {error}");
+    let after = format!("setup was refused: {}", told(error)?);
     before.0.unchanged(machine, &after)?;
     match *src == before.1[..] && *dst == before.2[..] {
         true => Ok(false),
@@ -244,7 +262,7 @@ fn hand_over<P: Policy, Sh: Shape, S: Synchronisation>(
             moved.finalize();
         }
         Err(refused) => {
-            let after = format!("pages was refused: {}", refused.error);
+            let after = format!("pages was refused: {}", told(refused.error)?);
             before.0.unchanged(machine, &after)?;
             if refused.migration.src() != before.1 || refused.migration.dst() != before.2 {
                 return Err(format!("UNCHANGED: {after}, and has changed the words"));

@@ -259,8 +259,9 @@ impl Board {
         }
     }
 
-    /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done.
-    fn decide(&mut self) -> Option<u8> {
+    /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done. Does who runs `lock` if it
+    /// goes on?
+    fn decide(&mut self, lock: bool) -> Option<u8> {
         let candidates = self.candidates();
         if candidates == 0 {
             return None;
@@ -278,7 +279,7 @@ impl Board {
         let choice = match &mut self.chooser {
             Chooser::Outside => None,
             Chooser::Search(search) => Some(search.choose(candidates, running)),
-            Chooser::Fed(feed) => Some(feed.choose(candidates, running)),
+            Chooser::Fed(feed) => Some(feed.choose(candidates, running, lock)),
             Chooser::Script { actors, next, off } => {
                 let wanted = actors.get(*next).copied();
                 let choice = wanted.filter(|actor| candidates >> actor & 1 != 0);
@@ -293,8 +294,8 @@ impl Board {
         choice
     }
 
-    fn switch(&mut self) -> Switch {
-        match self.decide() {
+    fn switch(&mut self, lock: bool) -> Switch {
+        match self.decide(lock) {
             next if next.is_some() && next == self.current => Switch::Stay,
             next => {
                 self.next = next;
@@ -307,7 +308,7 @@ impl Board {
     pub(crate) fn take_next(&mut self) -> Option<u8> {
         match self.next.take() {
             Some(actor) => Some(actor),
-            None => self.decide(),
+            None => self.decide(false),
         }
     }
 
@@ -343,7 +344,15 @@ impl Board {
 #[inline]
 pub(crate) fn point() {
     if racing() {
-        point_in_race();
+        point_in_race(false);
+    }
+}
+
+/// The same of one that takes a lock, or changes another number that is waited on.
+#[inline]
+pub(crate) fn lock_point() {
+    if racing() {
+        point_in_race(true);
     }
 }
 
@@ -351,13 +360,13 @@ pub(crate) fn point() {
 #[inline]
 pub(crate) fn release_point() {
     if RELEASES.get() {
-        point_in_race();
+        point_in_race(false);
     }
 }
 
-fn point_in_race() {
+fn point_in_race(lock: bool) {
     let switch = board(|board| {
-        let switch = board.switch();
+        let switch = board.switch(lock);
         if let Switch::Stay = switch {
             board.operate();
         }
@@ -427,7 +436,7 @@ fn leave(status: Status) {
         }
         let slot = board.slot();
         board.status[slot] = status;
-        board.switch()
+        board.switch(false)
     });
     if let Switch::Leave = switch {
         shuttle::thread::yield_now();

@@ -19,34 +19,54 @@ use migrate_pin_core::PolicyKind;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// A schedule as bytes. Each says who runs, and for how many more decisions nobody else does; one that can't go on is relieved
-/// before. So a byte that is inserted or taken out moves a switch and leaves the others, and a few bytes are a long schedule. When
-/// they have run out, who runs goes on, and then the lowest. Who has only looked again and again whether it can go on is
-/// chosen no more, as long as there is somebody else.
+/// A schedule as bytes. Each says who runs, and how long nobody else does: for so many more decisions, up to or behind the nth lock
+/// that it takes, or as long as it can; one that can't go on is relieved before. So a byte that is inserted or taken out moves a
+/// switch and leaves the others, a few bytes are a long schedule, and where the parts of a path meet is not far from a lock. When
+/// they have run out, who runs goes on, and then the lowest. Who has only looked again and again whether it can go on is chosen no
+/// more, as long as there is somebody else.
 #[derive(Debug)]
 pub(crate) struct Feed {
     bytes: Vec<u8>,
     next: usize,
-    left: u32,
+    left: Left,
+}
+
+/// How long nobody else runs.
+#[derive(Clone, Copy, Debug)]
+enum Left {
+    Decisions(u8),
+    /// Until it is about to take the last of so many locks, from 1 on.
+    Before(u8),
+    /// Until it has taken so many.
+    Behind(u8),
+    All,
 }
 
 /// Bits of a byte that say how long.
 const LENGTH: u8 = 5;
+/// As long as it can.
+const ALL: u8 = (1 << LENGTH) - 1;
 
-/// For how many decisions more: each number up to 15, then every twelfth.
-const fn length(byte: u8) -> u32 {
-    match (byte & ((1 << LENGTH) - 1)) as u32 {
-        short @ 0..16 => short,
-        long => 16 + 12 * (long - 16),
+const fn length(byte: u8) -> Left {
+    match byte & ALL {
+        ALL => Left::All,
+        decisions @ 0..16 => Left::Decisions(decisions),
+        code if code % 2 == 0 => Left::Before(code / 2 - 7),
+        code => Left::Behind(code / 2 - 7),
     }
 }
 
-/// The byte that says: the `nth` of those who can run, for `decisions` more, or somewhat fewer where no byte says so many.
+/// The byte that says: the `nth` of those who can run, for `decisions` more; from 16 on for as long as it can.
 #[must_use]
-pub fn byte(nth: u8, decisions: u32) -> u8 {
-    let all = (0..1 << LENGTH).rev();
-    let fits = |code: &u8| length(*code) <= decisions;
-    nth << LENGTH | all.into_iter().find(fits).unwrap_or(0)
+pub const fn byte(nth: u8, decisions: u32) -> u8 {
+    let length = if decisions < 16 { decisions as u8 } else { ALL };
+    nth << LENGTH | length
+}
+
+/// The byte that says: the `nth` of those who can run, up to the last of so many locks, from 1 to 8; or `behind` it, to 7.
+#[must_use]
+pub const fn byte_of_locks(nth: u8, locks: u8, behind: bool) -> u8 {
+    nth << LENGTH | (2 * (locks + 7) + behind as u8)
 }
 
 impl Feed {
@@ -54,19 +74,35 @@ impl Feed {
         Self {
             bytes: bytes.to_vec(),
             next: 0,
-            left: 0,
+            left: Left::Decisions(0),
         }
     }
 
-    /// Who runs next, of `candidates` (not empty). `running` is who could go on.
-    pub(crate) fn choose(&mut self, candidates: Actors, running: Option<u8>) -> u8 {
+    /// May who runs go on, to take a lock or for something else?
+    fn goes_on(&mut self, locks: bool) -> bool {
+        match &mut self.left {
+            Left::All => true,
+            Left::Decisions(0) | Left::Behind(0) => false,
+            Left::Before(1) if locks => false,
+            Left::Decisions(left) => {
+                *left -= 1;
+                true
+            }
+            Left::Before(left) | Left::Behind(left) => {
+                *left -= u8::from(locks);
+                true
+            }
+        }
+    }
+
+    /// Who runs next, of `candidates` (not empty). `running` is who could go on, `locks` if it would take a lock.
+    pub(crate) fn choose(&mut self, candidates: Actors, running: Option<u8>, locks: bool) -> u8 {
         let lowest = candidates.trailing_zeros() as u8;
         let stay = running.unwrap_or(lowest);
         if candidates.count_ones() == 1 {
             return stay;
         }
-        if running.is_some() && self.left > 0 {
-            self.left -= 1;
+        if running.is_some() && self.goes_on(locks) {
             return stay;
         }
         let Some(byte) = self.bytes.get(self.next).copied() else {
@@ -79,7 +115,12 @@ impl Feed {
         for _ in 0..nth {
             others &= others - 1;
         }
-        others.trailing_zeros() as u8
+        let chosen = others.trailing_zeros() as u8;
+        // What it is about to do is its first, whether it is relieved before or not.
+        if let (Left::Behind(left), true) = (&mut self.left, locks && running == Some(chosen)) {
+            *left -= 1;
+        }
+        chosen
     }
 }
 
@@ -263,27 +304,56 @@ mod tests {
     use crate::grammar::{Layout, Setting, CHILD, PARENT};
     use crate::paths::populate::Populate;
     use crate::race::{catalogue, Program};
-    use crate::scenario::Step;
+    use crate::scenario::{By, Step};
     use migrate_pin_core::policy::ShapeKind;
     use migrate_pin_core::Access;
     use std::borrow::Cow;
 
+    /// The first runs so many decisions, then it is somebody else's turn.
+    fn first(decisions: u32) -> Vec<u8> {
+        let mut bytes = vec![byte(0, 15); decisions as usize / 16];
+        bytes.extend((decisions % 16).checked_sub(1).map(|more| byte(0, more)));
+        bytes
+    }
+
+    /// The first is preempted after so many decisions by the second, who runs as long as it can.
+    fn preempted_after(decisions: u32) -> Vec<u8> {
+        let mut bytes = first(decisions);
+        bytes.extend([byte(1, 400), byte(0, 400)]);
+        bytes
+    }
+
     #[test]
     fn a_byte_says_who_and_for_how_long() {
-        let mut feed = Feed::new(&[byte(1, 2), byte(0, 0), byte(7, 400)]);
+        let mut feed = Feed::new(&[
+            byte(1, 2),
+            byte(0, 0),
+            byte(7, 400),
+            byte_of_locks(0, 2, true),
+            byte_of_locks(1, 2, false),
+            byte(0, 0),
+        ]);
         // The second of two, and two decisions more.
-        let run = [None, Some(1), Some(1)].map(|running| feed.choose(0b11, running));
+        let run = [None, Some(1), Some(1)].map(|running| feed.choose(0b11, running, false));
         assert_eq!(run, [1, 1, 1]);
-        // The first, who is relieved at once; by the eighth of three, counted round.
-        assert_eq!(feed.choose(0b110, Some(2)), 1);
-        assert_eq!(feed.choose(0b111, Some(1)), 1);
-        // Of one there is no choice to make, and who can't go on is relieved, here by nobody's wish.
-        assert_eq!(feed.choose(0b100, Some(2)), 2);
-        assert_eq!(feed.choose(0b101, None), 0);
-        for decisions in 0..16 {
-            assert_eq!(length(byte(3, decisions)), decisions);
-        }
-        assert_eq!(length(byte(0, 30)), 28);
+        // The first, who is relieved at once; by the eighth of three, counted round, who goes on as long as it can.
+        assert_eq!(feed.choose(0b110, Some(2), false), 1);
+        assert_eq!(feed.choose(0b111, Some(1), false), 1);
+        assert!((0..1000).all(|_| feed.choose(0b111, Some(1), true) == 1));
+        // Of one there is no choice to make.
+        assert_eq!(feed.choose(0b100, Some(2), false), 2);
+        // The first, until it has taken two locks; and then the second.
+        assert_eq!(feed.choose(0b101, None, false), 0);
+        let locks = [false, true, false, true].map(|locks| feed.choose(0b101, Some(0), locks));
+        assert_eq!(locks, [0; 4]);
+        assert_eq!(feed.choose(0b101, Some(0), false), 2);
+        // The second, up to the second lock.
+        let locks = [false, true, false].map(|locks| feed.choose(0b101, Some(2), locks));
+        assert_eq!(locks, [2; 3]);
+        assert_eq!(feed.choose(0b101, Some(2), true), 0);
+        // Nothing is left: who runs goes on, else the lowest.
+        assert_eq!(feed.choose(0b101, Some(2), false), 2);
+        assert_eq!(feed.choose(0b101, None, false), 0);
     }
 
     /// On 5.11 nobody can wait for a part of a huge page that is being split: it is faulted on again. Found by `interleave`.
@@ -312,7 +382,7 @@ mod tests {
         });
         let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
         for preempted in 1..16 {
-            let mut schedule = vec![byte(0, 12 * preempted)];
+            let mut schedule = first(12 * preempted);
             // From there on by turns, and not by the first.
             schedule.extend([byte(1, 15); 80]);
             let came = fed.run(0, &race, setting.policy, &settings, &schedule);
@@ -341,8 +411,8 @@ mod tests {
             ..Race::BASE
         });
         let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
-        for preempted in 0..8 {
-            let schedule = [byte(0, preempted), byte(1, 196), byte(0, 196)];
+        for preempted in 1..9 {
+            let schedule = preempted_after(preempted);
             let came = fed.run(0, &race, setting.policy, &settings, &schedule);
             assert_eq!(came.violations, [], "preempted after {preempted}");
         }
@@ -376,20 +446,50 @@ mod tests {
         });
         let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
         let mut both = 0;
-        for preempted in 0..192 {
-            let schedule = [
-                byte(0, preempted / 12 * 12),
-                byte(0, preempted % 12),
-                byte(1, 196),
-                byte(1, 196),
-                byte(0, 196),
-            ];
+        for preempted in 1..193 {
+            let mut schedule = first(preempted);
+            schedule.extend([1, 1, 0].map(|nth| byte(nth, 400)));
             let came = fed.run(0, &race, setting.policy, &settings, &schedule);
             assert_eq!(came.violations, [], "preempted after {preempted}");
             both += u32::from(came.events.contains(Event::MigratedToDevice))
                 & u32::from(came.events.contains(Event::Acquired));
         }
         assert!(both > 0, "nobody has pinned what another had migrated");
+    }
+
+    /// What is written through a stale TLB entry while the mapping of a file is zapped is in the file. Found by `interleave`.
+    #[test]
+    fn a_file_has_what_is_written_to_it_while_its_mapping_is_zapped() {
+        let setting = Setting {
+            shape: ShapeKind::V6_12,
+            policy: PolicyKind::Hardened,
+            driver: DriverKind::Careful,
+            layout: Layout::Shared,
+        };
+        let program = |actor, steps| Program {
+            actor,
+            steps: Cow::Owned(steps),
+        };
+        let zap = Step::DontNeed { at: 4, pages: 1 };
+        let race = Arc::new(Race {
+            name: Cow::Borrowed("a file is written while it is zapped"),
+            config: setting.config(),
+            given: Cow::Owned(vec![By(1, Step::Write(4, 7))]),
+            programs: Cow::Owned(vec![
+                program(0, vec![zap, Step::Read(4)]),
+                program(1, vec![Step::Write(4, 8)]),
+            ]),
+            ..Race::BASE
+        });
+        let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
+        let mut stale = 0;
+        for preempted in 1..17 {
+            let schedule = preempted_after(preempted);
+            let came = fed.run(0, &race, setting.policy, &settings, &schedule);
+            assert_eq!(came.violations, [], "preempted after {preempted}");
+            stale += u32::from(came.events.contains(Event::StaleTlbHit));
+        }
+        assert!(stale > 0, "nobody has written through a stale entry");
     }
 
     #[test]
@@ -401,8 +501,8 @@ mod tests {
         let settings = Settings::exhaustive(0);
         let fed = Fed::new();
         let mut broke = 0;
-        for preempted in 0..60 {
-            let schedule = [byte(0, preempted), byte(1, 400), byte(0, 400)];
+        for preempted in 1..61 {
+            let schedule = preempted_after(preempted);
             let came = fed.run(0, &race, PolicyKind::AsPosted, &settings, &schedule);
             let again = replay(&race, PolicyKind::AsPosted, &settings, &came.schedule);
             let again = again.expect("it ends");

@@ -107,7 +107,7 @@ impl Monitor for Number {
     }
 
     fn update<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
-        board::point();
+        board::lock_point();
         self.change("update", &mut change)
     }
 

@@ -369,7 +369,7 @@ pub(crate) const KINDS: &[Kind] = &[
     },
 ];
 
-/// Kinds beside them for generated races with the careful driver only: fuzzers number those above.
+/// Kinds beside them, which generated races have with the careful driver only.
 pub(crate) const RACE_KINDS: &[Kind] = &[Kind {
     given: &[By(1, Step::Write(1, 8))],
     ..plain(

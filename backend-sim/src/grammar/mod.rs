@@ -56,19 +56,25 @@ pub fn programs() -> usize {
 /// How many kinds of pages [`World::draw`] can draw.
 #[must_use]
 pub fn kinds() -> usize {
-    kinds::KINDS.len()
+    world::kinds().count()
 }
 
 /// Draw a program for an actor of the parent, or of the child that does not fork. `value` is what it writes, so that two
-/// programs need not write the same. Drivers are drawn as often as all others together.
-pub fn program(choices: &mut impl Choices, child: bool, value: u32) -> Drawn {
+/// programs need not write the same. Drivers are drawn as often as all others together; three in four act on the page `focus`, and
+/// three in four on one page only.
+pub fn program(choices: &mut impl Choices, focus: u16, child: bool, value: u32) -> Drawn {
     let drives = choices.below(2) == 0;
     let fits =
         |short: &&Short| short.role.drives() == drives && !(child && short.role == Role::Fork);
     let index = choices.below(table().filter(fits).count());
+    let (spot, many) = (choices.below(4 * PAGES), choices.below(4 * PAGES));
     let target = Target {
-        at: choices.below(PAGES) as u16,
-        pages: 1 + choices.below(PAGES) as u16,
+        at: if spot < PAGES { spot as u16 } else { focus },
+        pages: if many < PAGES {
+            1
+        } else {
+            1 + (many - PAGES) as u16
+        },
         value,
     };
     // The number is below that of those that fit.

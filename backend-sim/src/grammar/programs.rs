@@ -3,7 +3,8 @@
 use super::kinds::{Place, B};
 use crate::config::FileId;
 use crate::driver::session::Purpose;
-use crate::scenario::Step;
+use crate::grammar::world::PAGES;
+use crate::scenario::{Give, Step};
 use migrate_pin_core::Access;
 
 /// Which part of the kernel it is.
@@ -214,6 +215,19 @@ pub(crate) const MORE: &[Short] = &[
             Step::Finalize,
         ],
     ),
+    mover(
+        "to-new-page",
+        &[
+            Step::Setup {
+                at: 1,
+                pages: 1,
+                purpose: Purpose::ToDevice,
+            },
+            Step::ProvideThis(&[Give::System; PAGES]),
+            Step::Pages,
+            Step::Finalize,
+        ],
+    ),
     pinner(
         "grant",
         &[
@@ -231,6 +245,22 @@ pub(crate) const MORE: &[Short] = &[
     other("lock-original", &[Step::LockOriginal(1), Step::UnlockPage]),
     other("isolate", &[Step::Isolate(1), Step::Putback]),
     other("get-page", &[Step::GetPage(1), Step::PutPage]),
+    // What is thrown away and written again goes through the batch of its CPU.
+    long("drain-and-reclaim", &[Step::Drain, Step::Reclaim(1)]),
+    long("drain-and-compact", &[Step::Drain, Step::Compact(1)]),
+    other(
+        "read-around-dontneed",
+        &[
+            Step::Read(1),
+            Step::DontNeed { at: 1, pages: 1 },
+            Step::Read(1),
+        ],
+    ),
+    copier(
+        "munmap-and-write-next",
+        &[Step::Munmap { at: 1, pages: 1 }, Step::Write(2, 95)],
+    ),
+    copier("write-next", &[Step::Write(2, 96)]),
     other(
         "mprotect-back",
         &[Step::Mprotect {

@@ -4,7 +4,7 @@ use crate::config::{
     ActorSpec, Config, DeviceId, DriverKind, FileId, FileSpec, MemcgId, MirrorSpec, MmId, MmSpec,
     VmaKind, VmaSpec, TABLE_PAGES,
 };
-use crate::grammar::kinds::{Kind, Place, KINDS};
+use crate::grammar::kinds::{Kind, Place, KINDS, RACE_KINDS};
 use crate::grammar::shift::Target;
 use crate::grammar::Choices;
 use crate::paths::populate::Populate;
@@ -196,6 +196,8 @@ impl Setting {
 pub struct World {
     /// The machine.
     pub setting: Setting,
+    /// The page that most programs act on, so that they meet.
+    pub focus: u16,
     /// What stands at pages.
     pub populate: heapless::Vec<(MmId, u16, Populate), PAGES>,
     /// What was done before.
@@ -203,49 +205,55 @@ pub struct World {
 }
 
 impl World {
-    /// Any kind of page at each page that its area can have it.
+    /// Something at each page in a world of four, as in [`draw_all`](Self::draw_all); in the others at the page that most programs
+    /// act on, and in one of these at the next as well: shorter inputs, and areas where nothing is yet.
     pub fn draw(choices: &mut impl Choices, setting: Setting) -> Self {
-        let mut world = Self {
-            setting,
-            populate: heapless::Vec::new(),
-            given: heapless::Vec::new(),
-        };
-        let mut page = 0;
-        while page < PAGES as u16 && choices.more() {
-            let kind = &KINDS[choices.below(KINDS.len())];
-            page += world.put(kind, page);
-        }
-        world
-    }
-
-    /// The same, but each page has a choice of having nothing, without which no kind is chosen: shorter inputs, emptier worlds.
-    pub fn draw_some(choices: &mut impl Choices, setting: Setting) -> Self {
-        let mut world = Self {
-            setting,
-            populate: heapless::Vec::new(),
-            given: heapless::Vec::new(),
-        };
-        for _ in 0..choices.below(PAGES) {
-            let page = choices.below(PAGES) as u16;
-            let free = world.populate.iter().all(|(_, at, what)| {
-                let pages = if matches!(what, Populate::Huge(_)) {
-                    TABLE_PAGES as u16
-                } else {
-                    1
-                };
-                !(*at..at + pages).contains(&page)
-            });
-            let kind = &KINDS[choices.below(KINDS.len())];
-            if free && !kind.huge {
-                world.put(kind, page);
+        let spot = choices.below(4 * PAGES);
+        let mut world = Self::new(setting, spot % PAGES);
+        match spot / PAGES {
+            0 => world.fill(choices),
+            wide => {
+                let (at, area) = (world.focus, setting.layout.area(world.focus));
+                let block = at - at % TABLE_PAGES as u16;
+                let whole = area.is_some_and(|area| holds(area, block));
+                let pages = world.draw_at(choices, at, whole);
+                if wide == 1 && pages == 1 {
+                    world.draw_at(choices, at + 1, false);
+                }
             }
         }
         world
     }
 
-    /// Pages of this kind from `page` on, if it can stand there; how many pages have been seen to.
-    fn put(&mut self, kind: &Kind, page: u16) -> u16 {
-        let Some(area) = self.setting.layout.area(page) else {
+    /// Any kind of page at each page that its area can have it.
+    pub fn draw_all(choices: &mut impl Choices, setting: Setting) -> Self {
+        let mut world = Self::new(setting, 0);
+        world.fill(choices);
+        world
+    }
+
+    fn new(setting: Setting, focus: usize) -> Self {
+        Self {
+            setting,
+            focus: focus as u16,
+            populate: heapless::Vec::new(),
+            given: heapless::Vec::new(),
+        }
+    }
+
+    fn fill(&mut self, choices: &mut impl Choices) {
+        let mut page = 0;
+        while page < PAGES as u16 && choices.more() {
+            let area = self.setting.layout.area(page);
+            let whole = page.is_multiple_of(TABLE_PAGES as u16)
+                && area.is_some_and(|area| holds(area, page));
+            page += self.draw_at(choices, page, whole);
+        }
+    }
+
+    /// Any kind of page at this page that can be there, of huge ones that around it if `whole`; how many pages have been seen to.
+    fn draw_at(&mut self, choices: &mut impl Choices, page: u16, whole: bool) -> u16 {
+        let Some(area) = self.setting.layout.area(page).filter(|area| area.write) else {
             return 1;
         };
         let place = match area.kind {
@@ -253,17 +261,22 @@ impl World {
             VmaKind::Private(..) => Place::Private,
             _ => Place::Anonymous,
         };
-        let pages = if kind.huge { TABLE_PAGES as u16 } else { 1 };
-        let room = area.start + area.pages - page;
-        let migrates = kind.migrated && self.setting.driver == DriverKind::Posted;
-        if place != kind.place
-            || !area.write
-            || !page.is_multiple_of(pages)
-            || room < pages
-            || migrates
-        {
+        let posted = self.setting.driver == DriverKind::Posted;
+        let fits = |kind: &&Kind| {
+            kind.place == place && (whole || !kind.huge) && !(posted && kind.migrated)
+        };
+        let index = choices.below(kinds().filter(fits).count());
+        // The number is below that of those that fit.
+        let Some(kind) = kinds().filter(fits).nth(index) else {
             return 1;
-        }
+        };
+        self.put(kind, page)
+    }
+
+    /// Pages of this kind from `page` on; how many have been seen to.
+    fn put(&mut self, kind: &Kind, page: u16) -> u16 {
+        let pages = if kind.huge { TABLE_PAGES as u16 } else { 1 };
+        let page = page - page % pages;
         for (mm, _, what) in kind.populate {
             // There is room for one a page.
             let _ = self.populate.push((*mm, page, fresh(*what, page)));
@@ -290,6 +303,16 @@ impl World {
             .iter()
             .any(|By(_, step)| matches!(step, Step::Fork(_)))
     }
+}
+
+/// Is there room in the area for a huge page at `block`?
+fn holds(area: &VmaSpec, block: u16) -> bool {
+    area.start <= block && block + TABLE_PAGES as u16 <= area.start + area.pages
+}
+
+/// Every kind there is: those of all generated races, then those that only some have.
+pub(super) fn kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().chain(RACE_KINDS)
 }
 
 /// The same with a word of its own for each page.

@@ -3,6 +3,7 @@
 use crate::config::{MmId, VmaKind};
 use crate::cpu::Cpu;
 use crate::event::Event;
+use crate::frame::Identity;
 use crate::ledger::{Cell, Ledger};
 use crate::machine::Machine;
 use crate::sync::{Store, Synchronisation};
@@ -72,6 +73,25 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 }
             }
         }
+    }
+
+    /// `value` was written to this page, whoever has it mapped. False if it is not a file's.
+    pub(crate) fn note_file_write(&self, page: Pfn, value: u32) -> bool {
+        if !S::LEDGER {
+            return false;
+        }
+        let Some(frame) = self.m.frame(page) else {
+            return false;
+        };
+        let Identity::File(file) = frame.identity() else {
+            return false;
+        };
+        let mut books = self.m.ledger.lock();
+        let cells = books.file_cells.get_mut(usize::from(file.0));
+        if let Some(cell) = cells.and_then(|cells| cells.get_mut(frame.index.get() as usize)) {
+            *cell = value;
+        }
+        true
     }
 
     /// The page at `vpn` became private memory that holds `value`, without having been written by the process.

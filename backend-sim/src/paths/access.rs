@@ -261,8 +261,10 @@ impl<S: Synchronisation> Cpu<'_, S> {
             CpuOp::Add(value) => old.wrapping_add(value),
         };
         if self.raced(mm, vpn, entry) {
-            // Lost with the page that is being zapped: it was written through a TLB entry that is about to be flushed.
+            // Lost with the page that is being zapped: it was written through a TLB entry that is about to be flushed. But a page of a
+            // file stays.
             frame.contents.set(new);
+            self.note_file_write(page, new);
             return old;
         }
         self.check_write(page, true);

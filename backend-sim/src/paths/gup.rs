@@ -5,7 +5,7 @@ use crate::config::{MmId, TABLE_PAGES};
 use crate::cpu::{ready, vpn_of, Cpu, Progress, WaitFor};
 use crate::entry::{Entry, Pmd};
 use crate::event::Event;
-use crate::frame::{Identity, PageFlags};
+use crate::frame::PageFlags;
 use crate::ledger::Hold;
 use crate::paths::fault::Faulted;
 use crate::sync::{Atomic32, Synchronisation};
@@ -266,12 +266,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             return;
         }
         let mut places = 0;
-        if let Identity::File(file) = frame.identity() {
-            let mut books = self.m.ledger.lock();
-            let cells = books.file_cells.get_mut(usize::from(file.0));
-            if let Some(cell) = cells.and_then(|cells| cells.get_mut(frame.index.get() as usize)) {
-                *cell = value;
-            }
+        if self.note_file_write(page, value) {
             return;
         }
         for mm in 0..self.m.mms.len() {

@@ -6,7 +6,9 @@
 //! - round trips of a pin on the spinning machine with the ledger compiled out: a driver acquires a page for its device,
 //!   the device adds to it, a CPU's access takes it back.
 //!
-//! Each figure is the median of several runs that take turns, so that a busy moment of the host meets all alike.
+//! Each figure is the median of several runs that take turns, so that a busy moment of the host meets all alike; time is what
+//! the thread had of a core, where the host tells. Beside the executions a second stands how many instructions one takes, if
+//! `valgrind` is installed: that is the same on any host, however busy, but says nothing of caches.
 
 use core::sync::atomic::Ordering;
 use migrate_pin_core::ops::Range;
@@ -26,9 +28,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs of each measurement.
-const RUNS: usize = 5;
+const RUNS: usize = 9;
 /// Executions of a run, of the last bound.
 const EXECUTIONS: u64 = 40_000;
+/// Executions of the last bound in which instructions are counted: the difference is what the later ones take.
+const COUNTED: [u64; 2] = [1_000, 4_000];
 /// Preemptions.
 const BOUND: u32 = 3;
 /// Round trips of a run.
@@ -98,12 +102,66 @@ fn settings() -> Settings {
     }
 }
 
-fn rate(exploration: &Exploration) -> f64 {
+/// Seconds of a core that this thread has had; none where the host does not tell.
+fn spent() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds: u64 = stat.split(' ').next()?.parse().ok()?;
+    Some(nanoseconds as f64 / 1e9)
+}
+
+fn sound(exploration: Exploration) -> Exploration {
     assert!(
         exploration.found.is_none(),
         "something broke: {exploration:?}"
     );
-    exploration.executions as f64 / exploration.seconds
+    exploration
+}
+
+/// Executions a second.
+fn rate(run: impl FnOnce() -> Exploration) -> f64 {
+    let began = spent();
+    let exploration = sound(run());
+    let seconds = match (began, spent()) {
+        (Some(began), Some(ended)) => ended - began,
+        _ => exploration.seconds,
+    };
+    exploration.executions as f64 / seconds
+}
+
+/// Some executions of the last bound alone, for who counts their instructions: of a race, or of a bare model given as
+/// ACTORSxOPERATIONS.
+fn run_counted(what: &str, executions: u64) {
+    let settings = Settings {
+        executions,
+        from: BOUND,
+        ..Settings::exhaustive(BOUND)
+    };
+    let numbers = what.split_once('x').map(|(a, b)| (a.parse(), b.parse()));
+    sound(match numbers {
+        Some((Ok(actors), Ok(operations))) => {
+            model::explore(&Arc::new(Bare { actors, operations }), &settings)
+        }
+        _ => explore(&find(what), PolicyKind::Hardened, &settings),
+    });
+}
+
+/// Instructions of an execution, by valgrind; none if it is not there.
+fn instructions(what: &str) -> Option<f64> {
+    let count = |executions: u64| {
+        let out = Command::new("valgrind")
+            .args(["--tool=cachegrind", "--cache-sim=no"])
+            .arg("--cachegrind-out-file=/dev/null")
+            .arg(std::env::current_exe().ok()?)
+            .args(["--counted", what, &executions.to_string()])
+            .output()
+            .ok()?;
+        let said = String::from_utf8_lossy(&out.stderr).replace(',', "");
+        let line = said.lines().find(|line| line.contains("I   refs:"))?;
+        line.split_whitespace().last()?.parse::<u64>().ok()
+    };
+    let [few, many] = COUNTED;
+    let more = count(many)?.checked_sub(count(few)?)?;
+    Some(more as f64 / (many - few) as f64)
 }
 
 fn find(name: &str) -> Arc<Race> {
@@ -119,25 +177,30 @@ fn find(name: &str) -> Arc<Race> {
 fn compare(name: &str) {
     let race = find(name);
     let run = || explore(&race, PolicyKind::Hardened, &settings());
-    let first = run();
+    let first = sound(run());
     let actors = race.programs.len();
     // As many as an execution has on average, rounded up.
     let average = first.all_operations.div_ceil(first.executions) as usize;
-    let bare = Arc::new(Bare {
-        actors,
-        operations: average.div_ceil(actors),
-    });
+    let operations = average.div_ceil(actors);
+    let bare = Arc::new(Bare { actors, operations });
     let (mut machine, mut model) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        machine.push(rate(&run()));
-        model.push(rate(&model::explore(&bare, &settings())));
+        machine.push(rate(run));
+        model.push(rate(|| model::explore(&bare, &settings())));
     }
     let (machine, model) = (median(machine), median(model));
-    println!(
+    print!(
         "{name:<28} {actors:>6} {average:>10} {:>10} {machine:>12.0} {model:>12.0} {:>6.2}",
         first.executions,
         machine / model
     );
+    let counted = instructions(name).zip(instructions(&format!("{actors}x{operations}")));
+    match counted {
+        Some((machine, model)) => {
+            println!("{machine:>14.0} {model:>12.0} {:>6.2}", model / machine);
+        }
+        None => println!(),
+    }
 }
 
 fn round_trips() -> f64 {
@@ -181,14 +244,30 @@ fn where_it_ran() {
 }
 
 fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, what, name, executions] = args.as_slice() {
+        if what == "--counted" {
+            let executions = executions.parse();
+            return run_counted(name, executions.expect("a number of executions"));
+        }
+    }
     // `cargo test --benches` asks whether it runs, and `cargo bench` says so.
-    if !std::env::args().any(|arg| arg == "--bench") {
+    if !args.iter().any(|arg| arg == "--bench") {
         return;
     }
     where_it_ran();
     println!(
-        "{:<28} {:>6} {:>10} {:>10} {:>12} {:>12} {:>6}",
-        "exhaustive", "actors", "operations", "executions", "machine/s", "bare/s", "ratio"
+        "{:<28} {:>6} {:>10} {:>10} {:>12} {:>12} {:>6}{:>14} {:>12} {:>6}",
+        "exhaustive",
+        "actors",
+        "operations",
+        "executions",
+        "machine/s",
+        "bare/s",
+        "ratio",
+        "instructions",
+        "bare",
+        "ratio"
     );
     for name in RACES {
         compare(name);

@@ -259,7 +259,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         if let Some(table) = self.table(mm, vpn) {
             table.ptl.lock(self);
             if S::LEDGER {
-                self.m.ledger.lock().doing[self.slot()].tables += 1;
+                self.m.ledger.lock().doing.of(self.slot()).tables += 1;
             }
         }
     }
@@ -271,7 +271,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         };
         let last = S::LEDGER && {
             let mut books = self.m.ledger.lock();
-            let doing = &mut books.doing[self.slot()];
+            let doing = books.doing.of(self.slot());
             doing.tables = doing.tables.saturating_sub(1);
             doing.tables == 0
         };

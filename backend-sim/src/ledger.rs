@@ -13,9 +13,10 @@ use crate::cpu::Cpu;
 use crate::entry::Entry;
 use crate::frame::frame_index;
 use crate::machine::LruState;
-use crate::restore::restore;
-use crate::sync::{Store, Synchronisation};
+use crate::restore::{restore, Restore};
+use crate::sync::{Room, Store, Synchronisation};
 use crate::violation::{Invariant, Violation};
+use core::ops::DerefMut;
 use migrate_pin_core::ops::{NotifyEvent, Owner};
 use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::{Pfn, GUP_PIN_COUNTING_BIAS};
@@ -202,6 +203,68 @@ impl<S: Synchronisation> Default for Doing<S> {
     }
 }
 
+/// What each actor is doing, by its [slot](Cpu::slot). There are two actors mostly, and places for eight: those from `used` on are as
+/// they were made, and nobody looks there.
+pub(crate) struct Doings<S: Synchronisation> {
+    each: [Doing<S>; MAX_ACTORS],
+    used: usize,
+}
+
+impl<S: Synchronisation> Default for Doings<S> {
+    fn default() -> Self {
+        Self {
+            each: core::array::from_fn(|_| Doing::default()),
+            used: 0,
+        }
+    }
+}
+
+impl<S: Synchronisation> Doings<S> {
+    /// What is done, of all who have done anything.
+    #[inline]
+    pub(crate) fn all(&self) -> &[Doing<S>] {
+        &self.each[..self.used]
+    }
+
+    #[inline]
+    pub(crate) fn all_mut(&mut self) -> &mut [Doing<S>] {
+        &mut self.each[..self.used]
+    }
+
+    /// What the actor in this place does.
+    #[inline]
+    pub(crate) fn of(&mut self, slot: usize) -> &mut Doing<S> {
+        self.used = self.used.max(slot + 1);
+        &mut self.each[slot]
+    }
+}
+
+impl<S: Synchronisation> Restore for Doings<S> {
+    #[inline]
+    fn restore(&mut self, from: &mut Self) {
+        let used = self.used.max(from.used);
+        self.each[..used].restore(&mut from.each[..used]);
+        self.used = from.used;
+    }
+    #[inline]
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        let used = self.used.max(other.used);
+        self.each[..used].difference(&mut other.each[..used])
+    }
+}
+
+/// The name of a primitive. The same only if it stands in the same place: all that are told apart by this for nothing is the
+/// same name in two places, and nobody reads names to see that they are the same, which they nearly always are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Primitive(pub(crate) &'static str);
+
+impl PartialEq for Primitive {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self.0, other.0)
+    }
+}
+
 /// How many violations are kept.
 pub(crate) const MAX_VIOLATIONS: usize = 16;
 
@@ -212,13 +275,14 @@ pub(crate) struct Ledger<S: Synchronisation> {
     pub(crate) shadow: S::Array<u32, MAX_MM_PAGES>,
     pub(crate) cells: S::Array<Cell, MAX_MM_PAGES>,
     pub(crate) mm_pages: usize,
-    pub(crate) file_cells: [[u32; MAX_FILE_PAGES]; MAX_FILES],
+    /// What each page of a file must read as.
+    pub(crate) file_cells: S::Array<[u32; MAX_FILE_PAGES], MAX_FILES>,
     pub(crate) sections: S::Array<Section, 16>,
     /// Pages that are being zapped, until their TLB entries are flushed: who uses those meanwhile gets what he gets.
     pub(crate) windows: S::Array<(MmId, usize, usize, u8), 16>,
-    pub(crate) doing: [Doing<S>; MAX_ACTORS],
+    pub(crate) doing: Doings<S>,
     /// Which primitive or path each actor is in, for reports.
-    pub(crate) primitives: [&'static str; MAX_ACTORS],
+    pub(crate) primitives: [Primitive; MAX_ACTORS],
     pub(crate) violations: S::Array<Violation, MAX_VIOLATIONS>,
     pub(crate) found: u32,
     /// The invariants that were found broken, bit `invariant as u8`, those that there was no room for included.
@@ -226,19 +290,46 @@ pub(crate) struct Ledger<S: Synchronisation> {
 }
 
 restore!(Ledger:
-    parts doing; bytes pages shadow; rows cells sections windows violations; words file_cells primitives found broken;
+    parts doing; bytes pages shadow; rows file_cells cells sections windows violations; words primitives found broken;
     same mm_pages);
+
+/// The ledger, which whoever makes an entry has alone.
+pub(crate) struct Books<S: Synchronisation>(S::Room<Ledger<S>>);
+
+impl<S: Synchronisation> Books<S> {
+    pub(crate) fn new(ledger: Ledger<S>) -> Self {
+        Self(Room::new(ledger))
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> impl DerefMut<Target = Ledger<S>> + '_ {
+        self.0.lock()
+    }
+
+    #[cfg(feature = "engines")]
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> &mut Ledger<S> {
+        self.0.get_mut()
+    }
+}
+
+impl<S: Synchronisation> Restore for Books<S> {
+    fn restore(&mut self, from: &mut Self) {
+        self.0.get_mut().restore(from.0.get_mut());
+    }
+    fn difference(&mut self, other: &mut Self) -> u32 {
+        self.0.get_mut().difference(other.0.get_mut())
+    }
+}
 
 impl<S: Synchronisation> Ledger<S> {
     pub(crate) fn new(config: &Config<'_>, system_pages: usize, device_pages: usize) -> Self {
         let mm_pages = usize::from(config.mm_pages);
         let entries = mm_pages * config.mms.len();
-        let mut file_cells = [[0; MAX_FILE_PAGES]; MAX_FILES];
-        for (cells, file) in file_cells.iter_mut().zip(config.files) {
-            for (cell, word) in cells.iter_mut().zip(file.contents) {
-                *cell = *word;
-            }
-        }
+        let file_cells = S::Array::from_fn(config.files.len(), |file| {
+            let words = config.files[file].contents;
+            core::array::from_fn(|page| words.get(page).copied().unwrap_or(0))
+        });
         Self {
             pages: S::Array::from_fn(system_pages + device_pages, |index| PageBook {
                 base: u8::from(index >= system_pages && config.shape == ShapeKind::V5_11),
@@ -250,8 +341,8 @@ impl<S: Synchronisation> Ledger<S> {
             file_cells,
             sections: S::Array::default(),
             windows: S::Array::default(),
-            doing: core::array::from_fn(|_| Doing::default()),
-            primitives: [""; MAX_ACTORS],
+            doing: Doings::default(),
+            primitives: [Primitive(""); MAX_ACTORS],
             violations: S::Array::default(),
             found: 0,
             broken: 0,
@@ -286,15 +377,20 @@ impl<S: Synchronisation> Ledger<S> {
         if now != Entry::None {
             return now;
         }
-        let cleared = self.doing.iter().flat_map(|doing| doing.cleared.iter());
-        let mut here = cleared.filter(|(space, vpn, _)| *space == mm && usize::from(*vpn) == page);
-        here.next()
-            .map_or(Entry::None, |(_, _, was)| Entry::unpack(*was))
+        // Loops and no chain of iterators: nearly always all lists are empty.
+        for doing in self.doing.all() {
+            for (space, vpn, was) in doing.cleared.iter() {
+                if *space == mm && usize::from(*vpn) == page {
+                    return Entry::unpack(*was);
+                }
+            }
+        }
+        Entry::None
     }
 
     /// The page is in flux until the PTL section of the actor in this place ends.
     fn touch(&mut self, slot: usize, page: Pfn) {
-        let doing = &mut self.doing[slot];
+        let doing = self.doing.of(slot);
         if !doing.pages.contains(&page) && doing.pages.push(page).is_ok() {
             if let Some(book) = self.page_mut(page) {
                 book.flux += 1;
@@ -358,7 +454,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
         books.found += 1;
         books.broken |= 1 << invariant as u8;
-        let primitive = books.primitives[self.slot()];
+        let Primitive(primitive) = books.primitives[self.slot()];
         // When there is no room the oldest ones are worth more.
         let _ = books.violations.push(Violation {
             invariant,
@@ -377,7 +473,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
     pub(crate) fn at(&self, primitive: &'static str) {
         S::at(primitive);
         if S::LEDGER {
-            self.m.ledger.lock().primitives[self.slot()] = primitive;
+            self.m.ledger.lock().primitives[self.slot()] = Primitive(primitive);
         }
     }
 
@@ -476,7 +572,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
         let mut books = self.m.ledger.lock();
         books.set_shadow(mm, vpn, new);
-        let doing = &mut books.doing[self.slot()];
+        let doing = books.doing.of(self.slot());
         if !doing.cleared.is_empty() {
             doing
                 .cleared

@@ -7,7 +7,7 @@ use crate::device::{DeviceState, Mirror};
 use crate::entry::{Entry, Pmd};
 use crate::event::{Event, EventSet};
 use crate::frame::{frame_index, Frame, FrameZone, PageFlags, FIRST_PFN};
-use crate::ledger::{Ledger, MAX_VIOLATIONS};
+use crate::ledger::{Books, Ledger, MAX_VIOLATIONS};
 use crate::lock::{Lock, LockName, RwLock};
 use crate::mm::AddressSpace;
 use crate::restore::{restore, Restore};
@@ -106,7 +106,7 @@ pub struct Machine<S: Synchronisation> {
     pub(crate) memcgs: [Plain; MAX_MEMCGS],
     pub(crate) pin_lock: Lock<S>,
     pub(crate) pins: spin::Mutex<S::Array<(Pfn, PinRecord), 64>>,
-    pub(crate) ledger: spin::Mutex<Ledger<S>>,
+    pub(crate) ledger: Books<S>,
     failures: S::Array<FailSpec, 16>,
     asked: [Plain; AllocKind::ALL.len()],
     bugs: Bits,
@@ -276,7 +276,7 @@ impl<S: Synchronisation> Machine<S> {
             memcgs: core::array::from_fn(|_| Plain::new(0)),
             pin_lock: Lock::new(LockName::PinTable),
             pins: spin::Mutex::default(),
-            ledger: spin::Mutex::new(Ledger::new(config, system_pages, device_pages)),
+            ledger: Books::new(Ledger::new(config, system_pages, device_pages)),
             failures: each::<S, _, _, 16>(config.failures, |_, spec| *spec),
             asked: core::array::from_fn(|_| Plain::new(0)),
             bugs: Bits::new(config.bugs.iter().fold(0, |set, bug| set | 1 << *bug as u8)),
@@ -298,10 +298,25 @@ impl<S: Synchronisation> Machine<S> {
     /// whatever is done with both comes to the same.
     #[cfg(feature = "engines")]
     pub(crate) fn stands_as(&mut self, other: &mut Self) -> bool {
-        // What differs first where anything does: where the pages are that are free, and what happened.
-        **self.free.get_mut() == **other.free.get_mut()
-            && self.events.difference(&mut other.events) == 0
-            && self.difference(other) == 0
+        self.difference(other) == 0
+    }
+
+    /// A sum of what differs where anything does: what happened, which pages are free, and the books of all pages. Machines at
+    /// which it is not the same do not [stand as](Self::stands_as) each other.
+    #[cfg(feature = "engines")]
+    pub(crate) fn sum_up(&mut self) -> u64 {
+        let by_place = |sum: u64, (place, word): (usize, u64)| {
+            sum.wrapping_add(word.rotate_left(place as u32 % 64))
+        };
+        let free = self.free.get_mut().iter().map(|page| page.0 as u64);
+        let sum = free.enumerate().fold(self.events.get(), by_place);
+        let bytes = zerocopy::IntoBytes::as_bytes(&*self.ledger.get_mut().pages);
+        let words = bytes.chunks_exact(8).map(|word| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(word);
+            u64::from_ne_bytes(bytes)
+        });
+        words.enumerate().fold(sum, by_place)
     }
 
     /// Which of core's fallible primitive calls fail, made by drivers that do as core's `pin` says. Counts them too.

@@ -52,13 +52,15 @@ impl<T: Restore> Restore for [T] {
     }
 }
 
-impl<T: Restore> Restore for spin::Mutex<T> {
-    fn restore(&mut self, from: &mut Self) {
-        self.get_mut().restore(from.get_mut());
-    }
-    fn difference(&mut self, other: &mut Self) -> u32 {
-        self.get_mut().difference(other.get_mut())
-    }
+/// Are the items of two lists not the same? Most lists are empty on both sides, and that is seen by their lengths.
+#[inline]
+#[cfg_attr(
+    not(feature = "engines"),
+    allow(dead_code, reason = "only engines compare")
+)]
+pub(crate) fn rows_differ<T: PartialEq>(row: &[T], other: &[T]) -> u32 {
+    let differ = row.len() != other.len() || (!row.is_empty() && row != other);
+    u32::from(differ)
 }
 
 /// [`Restore`] for a structure of the machine: `parts` can be restored themselves, `atomics` are rows
@@ -106,9 +108,9 @@ macro_rules! restore {
             $($(for (word, other) in $atomic.iter_mut().zip(other.$atomic.iter_mut()) {
                 bits |= word.difference(other);
             })*)?
-            $($(bits |= u32::from(**$list.get_mut() != **other.$list.get_mut());)*)?
+            $($(bits |= $crate::restore::rows_differ($list.get_mut(), other.$list.get_mut());)*)?
             $($(bits |= u32::from(zerocopy::IntoBytes::as_bytes(&**$bytes) != zerocopy::IntoBytes::as_bytes(&*other.$bytes));)*)?
-            $($(bits |= u32::from(**$row != *other.$row);)*)?
+            $($(bits |= $crate::restore::rows_differ($row, &other.$row);)*)?
             $($(bits |= u32::from(*$word != other.$word);)*)?
             bits
         }

@@ -124,6 +124,34 @@ pub trait Store<T>: DerefMut<Target = [T]> + Default + Send + Sync {
     fn is_full(&self) -> bool;
 }
 
+/// Something that whoever runs uses for a moment at a time, and never across an operation that engines see: the ledger. No engine
+/// sees that either.
+pub trait Room<T>: Send + Sync {
+    /// A room with this in it.
+    fn new(value: T) -> Self;
+    /// Use what is in it. Nobody else does meanwhile.
+    fn lock(&self) -> impl DerefMut<Target = T>;
+    /// The same for who has the room alone.
+    fn get_mut(&mut self) -> &mut T;
+}
+
+/// A [`Room`] for any threads.
+pub type Shared<T> = spin::Mutex<T>;
+
+impl<T: Send> Room<T> for Shared<T> {
+    fn new(value: T) -> Self {
+        Self::new(value)
+    }
+    #[inline]
+    fn lock(&self) -> impl DerefMut<Target = T> {
+        self.lock()
+    }
+    #[inline]
+    fn get_mut(&mut self) -> &mut T {
+        self.get_mut()
+    }
+}
+
 /// Which atomics, which waiting, where things are stored, and what is checked.
 pub trait Synchronisation: Copy + Send + Sync + 'static {
     /// Atomics.
@@ -132,6 +160,8 @@ pub trait Synchronisation: Copy + Send + Sync + 'static {
     type Monitor: Monitor;
     /// Where page frames and the like are kept, at most `N` of them.
     type Array<T: Send + Sync, const N: usize>: Store<T>;
+    /// Where the ledger is kept.
+    type Room<T: Send + Sync>: Room<T>;
     /// Keep the ledger, and check invariants by it. False for benchmarks.
     const LEDGER: bool;
     /// One actor runs at a time and is switched only at operations of these types, so that the ledger can be
@@ -402,7 +432,10 @@ impl<T: Send + Sync, const N: usize> Store<T> for Heap<T, N> {
             T: Clone,
         {
             self.0.clear();
-            self.0.extend_from_slice(&items[..items.len().min(N)]);
+            // Most are empty, and stay so: that is not worth a call.
+            if !items.is_empty() {
+                self.0.extend_from_slice(&items[..items.len().min(N)]);
+            }
         }
         fn is_full(&self) -> bool {
             self.0.len() >= N
@@ -416,6 +449,7 @@ macro_rules! spinning {
             type U32 = AtomicU32;
             type Monitor = SpinMonitor<$patience>;
             type Array<T: Send + Sync, const N: usize> = Inline<T, N>;
+            type Room<T: Send + Sync> = Shared<T>;
             const LEDGER: bool = $ledger;
             const STEPWISE: bool = $stepwise;
             const WEAK_MEMORY: bool = !$stepwise;

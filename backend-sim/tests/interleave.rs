@@ -6,7 +6,7 @@ use migrate_pin_core::ops::Range;
 use migrate_pin_core::policy::{PolicyKind, ShapeKind};
 use migrate_pin_core::{Access, PAGE_SIZE};
 use migrate_pin_sim::config::*;
-use migrate_pin_sim::sync::{Atomic32, Heap, Monitor};
+use migrate_pin_sim::sync::{Atomic32, Heap, Monitor, Shared};
 use migrate_pin_sim::*;
 use std::cell::RefCell;
 use std::sync::{Arc, Condvar, Mutex};
@@ -182,6 +182,7 @@ impl Synchronisation for Passing {
     type U32 = Word;
     type Monitor = Word;
     type Array<T: Send + Sync, const N: usize> = Heap<T, N>;
+    type Room<T: Send + Sync> = Shared<T>;
     const LEDGER: bool = true;
     const STEPWISE: bool = true;
     const WEAK_MEMORY: bool = false;

@@ -1,7 +1,7 @@
 //! How the machine keeps its words here: one thread, everything on the heap, small.
 
 use core::sync::atomic::{fence, AtomicU32, Ordering};
-use migrate_pin_sim::sync::{Heap, SpinMonitor, Synchronisation};
+use migrate_pin_sim::sync::{Heap, Shared, SpinMonitor, Synchronisation};
 
 /// The ledger is compared with the machine at every step: what breaks is noticed where it breaks, and also what would have
 /// mended itself by the end.
@@ -18,6 +18,7 @@ macro_rules! one_thread {
             type U32 = AtomicU32;
             type Monitor = SpinMonitor<1>;
             type Array<T: Send + Sync, const N: usize> = Heap<T, N>;
+            type Room<T: Send + Sync> = Shared<T>;
             const LEDGER: bool = true;
             const STEPWISE: bool = $stepwise;
             const WEAK_MEMORY: bool = false;

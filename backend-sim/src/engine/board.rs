@@ -24,18 +24,20 @@ const MAX_PAUSES_FED: u8 = 4;
 
 /// A set of actors, a bit each.
 pub(crate) type Actors = u8;
+const _: () = assert!(MAX_ACTORS <= Actors::BITS as usize);
 
-/// What an actor is up to.
+/// The set of this actor alone.
+const fn only(slot: usize) -> Actors {
+    1 << slot
+}
+
+/// Why an actor can't go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
-    /// It can run.
-    Ready,
+enum Leave {
     /// It waits for the monitor at this address to change.
     Waiting(usize),
     /// It asked to be run again when another has.
     Yielded,
-    /// It is done, or there is no such actor.
-    Done,
 }
 
 /// Who decides what is next.
@@ -92,12 +94,18 @@ pub(crate) struct Tally {
 #[derive(Debug)]
 pub(crate) struct Board {
     racing: bool,
-    actors: usize,
     /// Who runs; none before the first.
     current: Option<u8>,
     /// Decided, but not yet switched to.
     next: Option<u8>,
-    status: [Status; MAX_ACTORS],
+    /// Who can run.
+    ready: Actors,
+    /// Who asked to be run again when another has.
+    yielded: Actors,
+    /// Who waits for a monitor to change. Who is in none of the three is done, or not there.
+    waiting: Actors,
+    /// The addresses of the monitors that those wait for.
+    waits_for: [usize; MAX_ACTORS],
     deadlock: bool,
     /// How often somebody waited for others when there was nobody else.
     alone: u32,
@@ -131,6 +139,7 @@ fn recording() -> bool {
 }
 
 /// Do something with this thread's board.
+#[inline]
 pub(crate) fn board<R>(f: impl FnOnce(&mut Board) -> R) -> R {
     BOARD.with(|board| f(&mut board.borrow_mut()))
 }
@@ -146,10 +155,12 @@ enum Switch {
 impl Board {
     const NEW: Self = Self {
         racing: false,
-        actors: 0,
         current: None,
         next: None,
-        status: [Status::Done; MAX_ACTORS],
+        ready: 0,
+        yielded: 0,
+        waiting: 0,
+        waits_for: [0; MAX_ACTORS],
         deadlock: false,
         alone: 0,
         pauses: [0; MAX_ACTORS],
@@ -190,8 +201,8 @@ impl Board {
 
     /// The actors are there, and begin.
     pub(crate) fn race(&mut self, actors: usize) {
-        self.actors = actors.min(MAX_ACTORS);
-        self.status[..self.actors].fill(Status::Ready);
+        self.ready = (0..actors.min(MAX_ACTORS)).fold(0, |set, slot| set | only(slot));
+        (self.yielded, self.waiting) = (0, 0);
         self.racing = actors > 0;
         ASKED.set((self.racing, self.record));
         RELEASES.set(self.racing && self.releases);
@@ -209,44 +220,34 @@ impl Board {
     }
 
     /// The place in the lists of the actor that runs.
+    #[inline]
     fn slot(&self) -> usize {
         usize::from(self.current.unwrap_or(0)) % MAX_ACTORS
     }
 
-    fn ready(&self) -> Actors {
-        let ready = |(_, status): &(usize, &Status)| **status == Status::Ready;
-        let all = self.status[..self.actors].iter().enumerate();
-        all.filter(ready)
-            .fold(0, |set, (actor, _)| set | 1 << actor)
-    }
-
     /// Who could run next; if nobody could, who yielded may look again, and if nobody did, all who wait are told that
     /// they wait for ever. Empty only when all are done.
+    #[inline]
     pub(crate) fn candidates(&mut self) -> Actors {
-        let ready = self.ready();
-        if ready != 0 {
-            return ready;
+        if self.ready == 0 {
+            self.look_again();
         }
-        for status in &mut self.status[..self.actors] {
-            if *status == Status::Yielded {
-                *status = Status::Ready;
-            }
-        }
-        let ready = self.ready();
-        if ready != 0 {
-            return ready;
-        }
-        for status in &mut self.status[..self.actors] {
-            if let Status::Waiting(_) = status {
-                *status = Status::Ready;
-                self.deadlock = true;
-            }
-        }
-        self.ready()
+        self.ready
+    }
+
+    fn look_again(&mut self) {
+        let all = if self.yielded != 0 {
+            &mut self.yielded
+        } else {
+            self.deadlock |= self.waiting != 0;
+            &mut self.waiting
+        };
+        self.ready = std::mem::take(all);
     }
 
     /// Those of `candidates` that a fuzzer's bytes may choose. Bytes are not fair, as the kernel's scheduler is: without this they let
     /// two who only wait for a third run by turns, and never the third.
+    #[cold]
     fn fair(&self, candidates: Actors) -> Actors {
         let tired = |(_, pauses): &(usize, &u8)| **pauses >= MAX_PAUSES_FED;
         let all = self.pauses.iter().enumerate();
@@ -261,6 +262,7 @@ impl Board {
 
     /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done. Does who runs `lock` if it
     /// goes on?
+    #[inline]
     fn decide(&mut self, lock: bool) -> Option<u8> {
         let candidates = self.candidates();
         if candidates == 0 {
@@ -290,10 +292,13 @@ impl Board {
                 Some(choice.unwrap_or(stay))
             }
         };
-        self.tally.schedule.extend(choice);
+        if let Some(choice) = choice {
+            self.tally.schedule.push(choice);
+        }
         choice
     }
 
+    #[inline]
     fn switch(&mut self, lock: bool) -> Switch {
         match self.decide(lock) {
             next if next.is_some() && next == self.current => Switch::Stay,
@@ -322,18 +327,16 @@ impl Board {
 
     /// Has the current actor asked for others to be run, or can't it go on?
     pub(crate) fn yielding(&self) -> bool {
-        self.status[self.slot()] != Status::Ready
+        self.ready & only(self.slot()) == 0
     }
 
     /// The current actor does a visible operation now. Who had yielded may look again.
+    #[inline]
     fn operate(&mut self) {
         self.tally.operations += 1;
-        let current = self.slot();
-        for (actor, status) in self.status[..self.actors].iter_mut().enumerate() {
-            if *status == Status::Yielded && actor != current {
-                *status = Status::Ready;
-            }
-        }
+        let current = only(self.slot());
+        self.ready |= self.yielded & !current;
+        self.yielded &= current;
         if self.tally.operations > MAX_OPERATIONS {
             self.tally.endless = true;
         }
@@ -364,6 +367,7 @@ pub(crate) fn release_point() {
     }
 }
 
+#[inline(never)]
 fn point_in_race(lock: bool) {
     let switch = board(|board| {
         let switch = board.switch(lock);
@@ -386,6 +390,8 @@ pub(crate) fn did(object: usize, verb: &'static str, values: (u32, u32)) {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn record(object: usize, verb: &'static str, values: (u32, u32)) {
     board(|board| {
         if board.racing {
@@ -405,7 +411,7 @@ fn record(object: usize, verb: &'static str, values: (u32, u32)) {
 
 /// The current actor waits for the monitor at `object` to change. False if nobody will ever change it.
 pub(crate) fn wait(object: usize) -> bool {
-    leave(Status::Waiting(object));
+    leave(Leave::Waiting(object));
     board(|board| !board.deadlock)
 }
 
@@ -415,19 +421,18 @@ pub(crate) fn pause() -> bool {
     board(|board| {
         let slot = board.slot();
         board.pauses[slot] = board.pauses[slot].saturating_add(1);
-        let mut others = board.status.iter().enumerate();
-        if others.all(|(actor, status)| actor == slot || *status == Status::Done) {
+        if (board.ready | board.yielded | board.waiting) & !only(slot) == 0 {
             board.alone += 1;
             board.tally.endless |= board.alone > MAX_PAUSES_ALONE;
         }
     });
     if board(|board| board.racing()) {
-        leave(Status::Yielded);
+        leave(Leave::Yielded);
     }
     board(|board| !board.tally.endless)
 }
 
-fn leave(status: Status) {
+fn leave(why: Leave) {
     let switch = board(|board| {
         if !board.racing {
             // Nobody else is there to change it.
@@ -435,7 +440,14 @@ fn leave(status: Status) {
             return Switch::Stay;
         }
         let slot = board.slot();
-        board.status[slot] = status;
+        board.ready &= !only(slot);
+        match why {
+            Leave::Waiting(object) => {
+                board.waiting |= only(slot);
+                board.waits_for[slot] = object;
+            }
+            Leave::Yielded => board.yielded |= only(slot),
+        }
         board.switch(false)
     });
     if let Switch::Leave = switch {
@@ -453,9 +465,13 @@ pub(crate) fn wake(object: usize) {
 
 fn wake_in_race(object: usize) {
     board(|board| {
-        for status in &mut board.status {
-            if *status == Status::Waiting(object) {
-                *status = Status::Ready;
+        let mut rest = board.waiting;
+        while rest != 0 {
+            let slot = rest.trailing_zeros() as usize % MAX_ACTORS;
+            rest &= rest - 1;
+            if board.waits_for[slot] == object {
+                board.waiting &= !only(slot);
+                board.ready |= only(slot);
             }
         }
     });
@@ -464,11 +480,13 @@ fn wake_in_race(object: usize) {
 /// The current actor is done.
 pub(crate) fn done() {
     board(|board| {
-        let current = board.slot();
-        board.status[current] = Status::Done;
+        let others = !only(board.slot());
+        board.ready &= others;
+        board.yielded &= others;
+        board.waiting &= others;
         // What others wait for may have happened.
         board.pauses = [0; MAX_ACTORS];
-        board.racing = board.status.iter().any(|status| *status != Status::Done);
+        board.racing = board.ready | board.yielded | board.waiting != 0;
         ASKED.set((board.racing, board.record));
         RELEASES.set(board.racing && board.releases);
     });
@@ -478,11 +496,17 @@ pub(crate) fn done() {
 #[inline]
 pub(crate) fn at(primitive: &'static str) {
     if recording() {
-        board(|board| {
-            let slot = board.slot();
-            board.primitive[slot] = primitive;
-        });
+        enter(primitive);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn enter(primitive: &'static str) {
+    board(|board| {
+        let slot = board.slot();
+        board.primitive[slot] = primitive;
+    });
 }
 
 /// The current actor begins its next step.

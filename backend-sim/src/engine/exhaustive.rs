@@ -80,6 +80,7 @@ impl Search {
     }
 
     /// Who runs next, of `candidates` (not empty). `running` is who would go on if nobody else is taken.
+    #[inline]
     pub(crate) fn choose(&mut self, candidates: Actors, running: Option<u8>) -> u8 {
         let first = running.unwrap_or(candidates.trailing_zeros() as u8);
         let others = candidates & !(1 << first);

@@ -8,7 +8,7 @@ use crate::engine::execution::{play, set_up, wind_up, Conduct, Stage};
 use crate::engine::{Exploration, Found, Kind, Settings};
 use crate::event::EventSet;
 use crate::race::Race;
-use crate::sync::{Atomic32, Heap, Monitor, Synchronisation};
+use crate::sync::{Atomic32, Heap, Monitor, Shared, Synchronisation};
 use core::sync::atomic::Ordering;
 use loom::sync::atomic::{fence, AtomicU32};
 use loom::sync::{Condvar, Mutex};
@@ -117,6 +117,7 @@ impl<const FENCES: bool> Synchronisation for Loom<FENCES> {
     type U32 = Word;
     type Monitor = Number;
     type Array<T: Send + Sync, const N: usize> = Heap<T, N>;
+    type Room<T: Send + Sync> = Shared<T>;
     const LEDGER: bool = true;
     // Loom runs one thread at a time, and switches only where one is about to use one of its types.
     const STEPWISE: bool = true;

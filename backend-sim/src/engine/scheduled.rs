@@ -5,8 +5,11 @@
 //! is for the rest.
 
 use crate::engine::board;
-use crate::sync::{Atomic32, Heap, Monitor, Synchronisation};
+use crate::sync::{Atomic32, Heap, Monitor, Room, Synchronisation};
+use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
+use qcell::{QCell, QCellOwner};
+use std::cell::Cell;
 
 /// Scheduled by an engine on shuttle.
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,10 +145,92 @@ impl Monitor for Number {
     }
 }
 
+/// A [`Room`] for the thread that has made it, on which all actors of an execution run: the ledger is used hundreds of times in
+/// one, and an atomic exchange each time took a tenth of all.
+///
+/// # Panics
+/// If another thread uses it.
+pub struct Own<T>(QCell<T>);
+
+thread_local! {
+    /// By what rooms know their thread, while none is in use. Never freed: a word for each thread that ever explored.
+    static OWNER: Cell<Option<&'static mut QCellOwner>> = const { Cell::new(None) };
+    /// There is one, here or in use.
+    static OWNED: Cell<bool> = const { Cell::new(false) };
+}
+
+#[inline]
+fn owner() -> &'static mut QCellOwner {
+    OWNER.take().unwrap_or_else(first_owner)
+}
+
+#[cold]
+#[inline(never)]
+fn first_owner() -> &'static mut QCellOwner {
+    assert!(!OWNED.replace(true), "a room is in use while another is");
+    Box::leak(Box::default())
+}
+
+/// What is in an [`Own`] room, in use.
+struct InUse<'r, T> {
+    room: &'r QCell<T>,
+    /// It is there until it is given back.
+    owner: Option<&'static mut QCellOwner>,
+}
+
+impl<T> Deref for InUse<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        match &self.owner {
+            Some(owner) => owner.ro(self.room),
+            None => unreachable!("given back"),
+        }
+    }
+}
+
+impl<T> DerefMut for InUse<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        match &mut self.owner {
+            Some(owner) => owner.rw(self.room),
+            None => unreachable!("given back"),
+        }
+    }
+}
+
+impl<T> Drop for InUse<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        OWNER.set(self.owner.take());
+    }
+}
+
+impl<T: Send + Sync> Room<T> for Own<T> {
+    fn new(value: T) -> Self {
+        let owner = owner();
+        let room = owner.cell(value);
+        OWNER.set(Some(owner));
+        Self(room)
+    }
+    #[inline]
+    fn lock(&self) -> impl DerefMut<Target = T> {
+        InUse {
+            room: &self.0,
+            owner: Some(owner()),
+        }
+    }
+    #[inline]
+    fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+}
+
 impl Synchronisation for Scheduled {
     type U32 = Word;
     type Monitor = Number;
     type Array<T: Send + Sync, const N: usize> = Heap<T, N>;
+    type Room<T: Send + Sync> = Own<T>;
     const LEDGER: bool = true;
     const STEPWISE: bool = true;
     const WEAK_MEMORY: bool = false;
@@ -153,5 +238,28 @@ impl Synchronisation for Scheduled {
     fn fence() {}
     fn at(primitive: &'static str) {
         board::at(primitive);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{catch_unwind, AssertUnwindSafe};
+
+    #[test]
+    fn a_room_is_for_one_at_a_time_and_for_its_thread() {
+        let (room, other) = (Own::new(1), Own::new(3));
+        *room.lock() = 2;
+        for second in [&room, &other] {
+            let both = catch_unwind(AssertUnwindSafe(|| {
+                let first = room.lock();
+                assert_ne!(*first, *second.lock());
+            }));
+            assert!(both.is_err(), "two at once");
+            assert_eq!(*room.lock(), 2, "given back");
+            assert_eq!(*other.lock(), 3, "given back");
+        }
+        let elsewhere = std::thread::scope(|scope| scope.spawn(|| *room.lock()).join());
+        assert!(elsewhere.is_err(), "in another thread");
     }
 }

@@ -59,7 +59,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
                     free: false,
                 };
                 // A fork that has write-protected the page, and not flushed the TLBs yet: the child has it too.
-                let forking = books.doing.iter().find_map(|doing| doing.forking);
+                let forking = books.doing.all().iter().find_map(|doing| doing.forking);
                 if let Some((_, child)) = forking.filter(|(parent, _)| *parent == mm) {
                     let shared = books.standing(mm, vpn).named();
                     if shared.is_some() && books.standing(child, vpn).named() == shared {
@@ -152,7 +152,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             return;
         }
         let mut books = self.m.ledger.lock();
-        for doing in &mut books.doing {
+        for doing in books.doing.all_mut() {
             if !doing.cleared.is_empty() {
                 doing
                     .cleared

@@ -73,7 +73,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
     /// Is `page` shared by a fork that is under way, at a page of parent and child?
     fn being_forked(&self, page: Pfn) -> bool {
         let books = self.m.ledger.lock();
-        let mut forks = books.doing.iter().filter_map(|doing| doing.forking);
+        let mut forks = books.doing.all().iter().filter_map(|doing| doing.forking);
         forks.any(|(parent, child)| {
             (0..books.mm_pages).any(|vpn| {
                 let stands = |mm| books.standing(mm, vpn).named() == Some(page);

@@ -13,7 +13,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
     pub(crate) fn settle(&self) {
         let (mut pages, mut entries) = {
             let mut books = self.m.ledger.lock();
-            let doing = &mut books.doing[self.slot()];
+            let doing = books.doing.of(self.slot());
             if doing.pages.is_empty() && doing.entries.is_empty() {
                 doing.cleared.clear();
                 return;
@@ -38,7 +38,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
         pages.clear();
         entries.clear();
         let mut books = self.m.ledger.lock();
-        let doing = &mut books.doing[self.slot()];
+        let doing = books.doing.of(self.slot());
         (doing.pages, doing.entries) = (pages, entries);
     }
 

@@ -94,7 +94,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
 
     fn set_forking(&self, mms: Option<(MmId, MmId)>) {
         if S::LEDGER {
-            self.m.ledger.lock().doing[self.slot()].forking = mms;
+            self.m.ledger.lock().doing.of(self.slot()).forking = mms;
         }
     }
 

@@ -1,7 +1,7 @@
 //! A synchronisation that calls a hook before each operation that an engine would see.
 
 use core::sync::atomic::{AtomicU32, Ordering};
-use migrate_pin_sim::sync::{Atomic32, Heap, Monitor};
+use migrate_pin_sim::sync::{Atomic32, Heap, Monitor, Shared};
 use migrate_pin_sim::Synchronisation;
 use std::cell::Cell;
 
@@ -91,6 +91,7 @@ impl Synchronisation for Hooked {
     type U32 = Word;
     type Monitor = Word;
     type Array<T: Send + Sync, const N: usize> = Heap<T, N>;
+    type Room<T: Send + Sync> = Shared<T>;
     const LEDGER: bool = true;
     const STEPWISE: bool = true;
     const WEAK_MEMORY: bool = false;

@@ -174,6 +174,7 @@ impl World for Simulated {
             Sim::Page(page, _) | Sim::DevicePrivate(page, _) => Some(page),
             _ => None,
         };
+        let present = matches!(entry, Sim::Page(..));
         Look {
             entry: match entry {
                 Sim::None => Entry::None,
@@ -183,6 +184,8 @@ impl World for Simulated {
                 Sim::Special(_) | Sim::Swap(..) | Sim::Migration(..) | Sim::Other => Entry::Other,
             },
             write: entry.bits().contains(PteBits::WRITE),
+            dirty: present && entry.bits().contains(PteBits::DIRTY),
+            young: present && entry.bits().contains(PteBits::YOUNG),
             page: named.map(|page| (page.0 as u64, self.page(page.0 as u64))),
         }
     }

@@ -97,11 +97,15 @@ impl fmt::Display for Page {
     }
 }
 
-/// An entry, whether it is writable, and the page that it names.
+/// An entry, its bits, and the page that it names.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     pub entry: Entry,
     pub write: bool,
+    /// The hardware has seen a write; of what maps a page.
+    pub dirty: bool,
+    /// The hardware has seen an access; likewise.
+    pub young: bool,
     /// The name of the page and its state.
     pub page: Option<(u64, Page)>,
 }
@@ -212,7 +216,9 @@ fn describe<W: World>(world: &mut W, touched: usize, originals: &mut Vec<(usize,
     for page in 0..touched {
         let look = world.look(page);
         let write = if look.write { " write" } else { "" };
-        let _ = write!(text, "  at {page}: {:?}{write}", look.entry);
+        let dirty = if look.dirty { " dirty" } else { "" };
+        let young = if look.young { " young" } else { "" };
+        let _ = write!(text, "  at {page}: {:?}{write}{dirty}{young}", look.entry);
         if let Some((name, state)) = look.page {
             let _ = write!(text, " {state}");
             if let Some((_, first)) = seen.iter().find(|(known, _)| *known == name) {

@@ -54,6 +54,8 @@ pub struct PageInfo {
     pub pinned: bool,
     pub dirty: bool,
     pub write: bool,
+    pub pte_dirty: bool,
+    pub young: bool,
 }
 
 impl PageInfo {
@@ -68,6 +70,8 @@ impl PageInfo {
             pinned: out[4] & 4 != 0,
             dirty: out[4] & 8 != 0,
             write: out[5] & 0x100 != 0,
+            pte_dirty: out[5] & 0x200 != 0,
+            young: out[5] & 0x400 != 0,
         }
     }
 }

@@ -140,6 +140,8 @@ impl World for Kernel {
             return Look {
                 entry: Entry::None,
                 write: false,
+                dirty: false,
+                young: false,
                 page: None,
             };
         };
@@ -154,6 +156,8 @@ impl World for Kernel {
         Look {
             entry,
             write: info.write,
+            dirty: entry == Entry::Page && info.pte_dirty,
+            young: entry == Entry::Page && info.young,
             page: named.then(|| (info.pfn, page(info))),
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! [`KernelOps`]: the primitives of the pipeline, each a call of `glue.c`, or a load or an atomic operation of a page's own words
-//! ([`memmap`](crate::memmap)).
+//! (`memmap.rs`).
 
 use core::ptr::{addr_of, null_mut, NonNull};
 

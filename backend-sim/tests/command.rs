@@ -462,6 +462,29 @@ fn what_was_saved_is_repeated_to_the_step() {
 }
 
 #[test]
+fn each_way_in_which_a_race_breaks_has_a_file() {
+    let directory = directory("ways");
+    let save = directory.to_str().unwrap();
+    let race = "posted-driver-dontneed";
+    let args = ["check", "--scenario", race, "--policy", "as-posted"];
+    let output = run(&[&args[..], &["--save", save, "--format", "jsonl"]].concat());
+    let rows = rows(&output);
+    let violations = rows[0]["violations"].as_array().unwrap();
+    let saved: Vec<_> = violations
+        .iter()
+        .filter_map(|violation| Some((violation["saved"].as_str()?, violation)))
+        .collect();
+    let files: std::collections::BTreeSet<_> = saved.iter().map(|(path, _)| *path).collect();
+    assert!(saved.len() > 2 && files.len() == saved.len(), "{files:?}");
+    for (path, violation) in saved {
+        let output = run(&["--replay", path]);
+        assert_eq!(status(&output), 0, "{path}: {}", err(&output));
+        let message = violation["message"].as_str().unwrap();
+        assert!(out(&output).contains(message), "{path}: {message}");
+    }
+}
+
+#[test]
 fn a_file_that_is_wrong_says_what_was_expected() {
     let directory = directory("wrong-files");
     let record = |scenario: &str, engine: &str, schedule: &str| {

@@ -184,7 +184,8 @@ impl Report<'_> {
         let findings = row.findings.iter();
         match &self.options.save {
             Some(directory) => findings
-                .map(|finding| record::save(directory, job, finding))
+                .enumerate()
+                .map(|(index, finding)| record::save(directory, job, finding, index))
                 .collect(),
             None => Ok(vec![None; row.findings.len()]),
         }

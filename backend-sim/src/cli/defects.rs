@@ -109,9 +109,13 @@ fn names(finding: &Finding) -> Vec<String> {
     }
 }
 
-/// The bound, the decisions on the way there, the name.
-fn size<'r>(job: &'r Job, finding: &Finding) -> (Option<u32>, usize, &'r str) {
-    (finding.bound, finding.schedule.len(), job.subject.name())
+/// The bound, the decisions on the way there, the name. What a sample has found is larger than whatever was searched for.
+fn size<'r>(job: &'r Job, finding: &Finding) -> (u32, usize, &'r str) {
+    (
+        finding.bound.unwrap_or(u32::MAX),
+        finding.schedule.len(),
+        job.subject.name(),
+    )
 }
 
 /// How often a defect shows, and where first.

@@ -32,8 +32,14 @@ pub(crate) struct Record {
     pub(crate) schedule: String,
 }
 
-/// Write what is needed to repeat `finding` into `directory`, and say where. None if the engine can't say how it got there.
-pub(crate) fn save(directory: &Path, job: &Job, finding: &Finding) -> io::Result<Option<String>> {
+/// Write what is needed to repeat `finding`, the `index`th of its job, into `directory`, and say where. None if the engine can't say
+/// how it got there.
+pub(crate) fn save(
+    directory: &Path,
+    job: &Job,
+    finding: &Finding,
+    index: usize,
+) -> io::Result<Option<String>> {
     let engine = job
         .settings
         .first()
@@ -56,7 +62,12 @@ pub(crate) fn save(directory: &Path, job: &Job, finding: &Finding) -> io::Result
         broken: job.broken.first().map(|bug| bug.name().to_owned()),
         schedule: schedule::encode(&finding.schedule),
     };
-    let file = format!("{}.{}.{name}.json", record.scenario, record.policy);
+    // The ways in which one race breaks have a file each.
+    let number = match index {
+        0 => String::new(),
+        more => format!(".{}", more + 1),
+    };
+    let file = format!("{}.{}.{name}{number}.json", record.scenario, record.policy);
     let path = directory.join(file);
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));

@@ -189,10 +189,13 @@ impl<'a> Known<'a> {
         if !is_device_by(flags) {
             return Zone::System;
         }
-        // Of device memory it is the `pgmap`.
+        // Of device memory it is the `pgmap`, but of the tail of a compound page, which no device that migrates has.
         let pgmap = self.0.compound_head.load(Ordering::Relaxed);
+        if pgmap & 1 != 0 {
+            return Zone::DeviceOther;
+        }
         let pgmap = core::ptr::with_exposed_provenance::<u8>(pgmap);
-        // SAFETY: a page of device memory names the `pgmap` that it is of, which lives as long as the page; C says where
+        // SAFETY: a page of device memory that is no tail names the `pgmap` that it is of, which lives as long as the page; C says where
         // these two are in it, and they never change.
         let (kind, owner) = unsafe {
             (
@@ -213,11 +216,13 @@ impl<'a> Known<'a> {
         let flags = words.flags.load(Ordering::Relaxed);
         let mapping = words.mapping.load(Ordering::Relaxed);
         let simple = flags & flag::HEAD == 0 && !self.tail();
+        // Before the count, as core's `PageLook::ask()` says.
+        let mapcount = mapcount_of(words._mapcount.load(Ordering::Acquire));
         Glance {
             flags,
             zone: self.zone_by(flags),
             count: words._refcount.load(Ordering::Relaxed) as u32,
-            mapcount: mapcount_of(words._mapcount.load(Ordering::Relaxed)),
+            mapcount,
             mapping: match simple {
                 true => mapping_of(mapping, flags),
                 false => None,

@@ -287,9 +287,9 @@ pub fn setup_by_words<P: Policy, S: Shape, M: MmOps>(
     ))
 }
 
-/// What the stages need, of what is asked of setup; the words were not looked at.
+/// What the stages need of a request: the area, the range and the arrays are checked, the words are not looked at.
 #[inline(always)]
-fn asked<P: Policy, S: Shape, M: MmOps>(
+fn context<P: Policy, S: Shape, M: MmOps>(
     ops: &mut M,
     request: &Request<'_, M::Vma>,
 ) -> Result<Context<M::Vma>, Error> {
@@ -297,20 +297,29 @@ fn asked<P: Policy, S: Shape, M: MmOps>(
     let vma = ops.vma_facts(request.vma);
     let range = border::check_range(rules, vma, request.range)?;
     border::check_length(range, request.src.len(), request.dst.len())?;
-    let fault_page = request.fault_page.filter(|_| rules.has_fault_page());
-    if let Some(page) = fault_page {
-        if !ops.page_exists(page) || !ops.page_zone(page).is_device_private() {
-            return Err(Error::FaultPage { page });
-        }
-    }
     Ok(Context {
         vma: request.vma,
         range,
         owner: request.owner,
         select: request.select,
-        fault_page,
+        fault_page: request.fault_page.filter(|_| rules.has_fault_page()),
         anonymous: vma.flags.contains(VmaFlags::ANONYMOUS),
     })
+}
+
+/// The same of a request to setup.
+#[inline(always)]
+fn asked<P: Policy, S: Shape, M: MmOps>(
+    ops: &mut M,
+    request: &Request<'_, M::Vma>,
+) -> Result<Context<M::Vma>, Error> {
+    let context = context::<P, S, M>(ops, request)?;
+    match context.fault_page {
+        Some(page) if !ops.page_exists(page) || !ops.page_zone(page).is_device_private() => {
+            Err(Error::FaultPage { page })
+        }
+        _ => Ok(context),
+    }
 }
 
 /// Collect, prepare and unmap; the entries that have MIGRATE then.
@@ -356,27 +365,17 @@ impl<M: MmOps, P: Policy, S: Shape> Guard<'_, M, P, S> {
     }
 }
 
-/// What the stages need, of a request that was carried from call to call.
+/// The same of a request that was carried from call to call.
 #[inline(always)]
 fn carried<P: Policy, S: Shape, M: MmOps>(
     ops: &mut M,
     request: &Request<'_, M::Vma>,
 ) -> Result<Context<M::Vma>, Error> {
-    let rules = Rules::of::<P, S>();
-    let vma = ops.vma_facts(request.vma);
-    let range = border::check_range(rules, vma, request.range)?;
-    border::check_length(range, request.src.len(), request.dst.len())?;
-    if rules.checks_words() {
+    let context = context::<P, S, M>(ops, request)?;
+    if Rules::of::<P, S>().checks_words() {
         border::check_carried(request.src)?;
     }
-    Ok(Context {
-        vma: request.vma,
-        range,
-        owner: request.owner,
-        select: request.select,
-        fault_page: request.fault_page.filter(|_| rules.has_fault_page()),
-        anonymous: vma.flags.contains(VmaFlags::ANONYMOUS),
-    })
+    Ok(context)
 }
 
 /// [`Migration::pages`] for a caller that carries nothing but the words: [`Migration::from_words`], pages and

@@ -221,7 +221,8 @@ pub struct PageLook {
 }
 
 impl PageLook {
-    /// One question after the other.
+    /// One question after the other, the map count before the count: who finds a page mapped nowhere must not go by a count from
+    /// when it was mapped, since somebody may have pinned it and unmapped it in between.
     #[inline]
     pub fn ask<M: MmOps + ?Sized>(ops: &mut M, page: Pfn) -> Self {
         Self {
@@ -229,8 +230,8 @@ impl PageLook {
             zone: ops.page_zone(page),
             mapping: ops.page_mapping(page),
             private: ops.page_has_private(page),
-            count: ops.page_count(page),
             mapcount: ops.page_mapcount(page),
+            count: ops.page_count(page),
         }
     }
 }
@@ -595,7 +596,7 @@ pub trait MmOps {
     }
 
     /// What `migrate_vma_check_page()` wants to know, asked together ([`PageLook::ask`]). A machine may read it in one
-    /// go; it is a snapshot no more than one question after the other is.
+    /// go, the map count before the count; it is a snapshot no more than one question after the other is.
     #[inline]
     fn page_look(&mut self, page: Pfn) -> PageLook {
         PageLook::ask(self, page)

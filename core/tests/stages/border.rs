@@ -490,8 +490,8 @@ fn a_page_that_is_nobody_s_is_not_looked_at() {
             true => "page_exists; page_count",
         };
         let whole = format!(
-            "{free}; page_compound; page_zone; page_mapping; page_has_private; page_count
-            page_mapcount; page_locked; page_lru; pin_record; claim_destination"
+            "{free}; page_compound; page_zone; page_mapping; page_has_private; page_mapcount
+            page_count; page_locked; page_lru; pin_record; claim_destination"
         );
         for (page, alloc, asked) in [
             (Pfn(1 << 20), false, "page_exists"),

@@ -324,6 +324,33 @@ fn unaccounted_references() {
 }
 
 #[test]
+fn a_dma_pin_by_who_unmaps_at_once_is_seen() {
+    // Another process pins the page for DMA and unmaps it, just before it is found to be mapped nowhere: the count that says so is
+    // the one from then on.
+    fn body<P: Policy, S: Shape>() {
+        let m = machine::<S>();
+        m.with(|s| s.anon(0, 'A', R));
+        m.with(|s| s.map_elsewhere('A', R));
+        // 5.11 looks in prepare as well.
+        let look = if modern::<S>() { 1 } else { 2 };
+        m.before(P_::PageMapcount, look, |s| {
+            s.get('A', 1024);
+            s.others.pop();
+            s[p('A')].mapcount -= 1;
+            s[p('A')].count -= 1;
+        });
+        let (mut src, mut dst) = ([PIN], [NO]);
+        let migration = set_up::<P, S>(&m, &mut src, &mut dst);
+        assert_eq!((migration.src(), migration.cpages()), (&[NONE][..], 0));
+        m.script_done();
+        drop(migration);
+        m.with(|s| s.settle());
+        assert_eq!(m.state()[p('A')].count, 1 + 1024);
+    }
+    all!(body);
+}
+
+#[test]
 fn one_flush_for_all_pins_with_references() {
     // A is pinned and nobody else has it, B and C are pinned though somebody has them, D is refused for that.
     fn body<P: Policy, S: Shape>() {
@@ -785,7 +812,7 @@ fn facts_are_asked_in_order() {
         crate::mock::with_facts();
         let (mut src, mut dst) = ([PIN], [NO]);
         let migration = set_up::<P, S>(&m, &mut src, &mut dst);
-        let check = "page_compound A; page_zone A; page_mapping A; page_has_private A; page_count A; page_mapcount A";
+        let check = "page_compound A; page_zone A; page_mapping A; page_has_private A; page_mapcount A; page_count A";
         let exclusive = if modern::<S>() {
             "anon_exclusive A"
         } else {

@@ -83,6 +83,8 @@ events! {
     NotifierRetry "notifier-retry",
     /// `mmu_interval_read_begin()` found an invalidation under way.
     NotifierBusy "notifier-busy",
+    /// A fault brought a huge page.
+    HugeFault "huge-fault",
     /// A huge pmd became a table.
     HugePmdSplit "huge-pmd-split",
     /// A huge page became small pages.

@@ -176,6 +176,8 @@ pub trait Synchronisation: Copy + Send + Sync + 'static {
     fn fence();
     /// The actor that runs enters a primitive or a path of the kernel: for an engine that records what is done.
     fn at(_primitive: &'static str) {}
+    /// The next lock that it takes is that of a CPU whose TLB it flushes: for an engine that may switch there.
+    fn flushes() {}
 }
 
 /// `atomic_*_return()` and the other value-returning read-modify-writes of the kernel are full barriers.

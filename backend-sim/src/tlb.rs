@@ -124,6 +124,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             {
                 continue;
             }
+            S::flushes();
             cpu.tlb.lock.lock(self);
             cpu.tlb.drop_range(mm, first, until);
             cpu.tlb.lock.unlock(self);
@@ -136,6 +137,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             if !S::WEAK_MEMORY && cpu.tlb.lock.owner().is_none() && cpu.tlb.is_empty() {
                 continue;
             }
+            S::flushes();
             cpu.tlb.lock.lock(self);
             if !cpu.tlb.is_empty() {
                 self.event(Event::TlbFlushAll);

@@ -47,7 +47,7 @@ pub fn any_give<S: Synchronisation>(
 ) -> Give {
     let machine = dev.cpu().machine();
     let stands = src.pfn().is_some_and(|page| dev.original(page).is_some());
-    match choices.below(12) {
+    match choices.below(13) {
         0 => Give::Nothing,
         1 | 4 if stands => Give::Original,
         1 => Give::Device,
@@ -59,8 +59,20 @@ pub fn any_give<S: Synchronisation>(
         7 => Give::UnpinNew,
         8 => Give::Again,
         9 => Give::Mapped(choices.below(PAGES) as u16),
+        10 => Give::Raw(unpin_any(choices, machine)),
         _ => Give::Raw(word(choices, machine)),
     }
+}
+
+/// UNPIN of any page that is pinned for somebody; 0 if there is none.
+fn unpin_any(choices: &mut Input<'_>, machine: &Machine<impl Synchronisation>) -> usize {
+    let pinned = |page: &Pfn| {
+        let known = machine.page(*page);
+        known.is_some_and(|page| page.record.is_some())
+    };
+    let nth = choices.below(machine.pfns().filter(pinned).count());
+    let page = machine.pfns().filter(pinned).nth(nth);
+    page.map_or(0, |page| DstPfn::unpin(page).raw())
 }
 
 /// Any word: mostly one that names a page of the machine, with any flags.
@@ -108,7 +120,7 @@ impl Given {
         let purpose = match purpose {
             Purpose::Pin(_) if !src.pin() => Purpose::ToDevice,
             // And what has PIN is pinned: it keeps its contents, and gets a pair.
-            Purpose::ToDevice if src.pin() => Purpose::Pin(Access::Write),
+            Purpose::ToDevice | Purpose::ToSystem if src.pin() => Purpose::Pin(Access::Write),
             purpose => purpose,
         };
         let_go(dev, purpose, src);

@@ -22,6 +22,7 @@ pub mod sync;
 pub mod turns;
 pub mod verdict;
 pub mod words;
+pub mod wrong;
 
 pub use mode::Mode;
 pub use verdict::Verdict;

@@ -1,7 +1,8 @@
 //! A driver that breaks the protocol in every way that the types allow, among actors that keep it.
 //!
 //! It gives wrong pages, gives one twice or one that it has freed already, asks for UNPIN where nothing is pinned or twice,
-//! changes words between the stages, repeats stages, leaves stages out and drops migrations where they are. A call that is
+//! changes words between the stages, repeats stages, leaves stages out and drops migrations where they are; or it has a
+//! [device](crate::wrong) that hands out wrong pages to core's own half of a driver. A call that is
 //! refused must have changed nothing, and whatever is not refused must leave the machine sound.
 //!
 //! What it keeps is what core's border trusts: it holds `mmap_lock`, gives pages with what the source held, brings the words of
@@ -14,7 +15,7 @@ use crate::snapshot::Snapshot;
 use crate::sync::Stepwise;
 use crate::turns::Turns;
 use crate::words::{finish, forget_what_has_not_moved};
-use crate::{Mode, Verdict};
+use crate::{wrong, Mode, Verdict};
 use migrate_pin_core::ops::Range;
 use migrate_pin_core::pin::wanted;
 use migrate_pin_core::{DstPfn, SrcPfn, PAGE_SIZE};
@@ -49,6 +50,7 @@ pub fn target(bytes: &[u8]) {
 /// The driver that breaks the protocol.
 struct Bad<'m, S: Synchronisation> {
     dev: Dev<'m, S>,
+    device: DeviceId,
     session: Option<Box<Session>>,
     given: Given,
     /// Pages has taken the destinations.
@@ -67,6 +69,9 @@ impl<S: Synchronisation> Bad<'_, S> {
     fn act(&mut self, choices: &mut Input<'_>) -> Result<(), String> {
         self.machine().begin_step();
         let Some(mut session) = self.session.take() else {
+            if choices.below(4) == 0 {
+                return wrong::act(self.dev.cpu(), self.device, choices, &mut self.story);
+            }
             self.setup(choices);
             return Ok(());
         };
@@ -273,10 +278,10 @@ pub fn run<S: Synchronisation>(
             machine.report_deadlock(ActorId(*actor));
         }
     }
+    let device = DeviceId(choices.below(2) as u8);
     let mut bad = Bad {
-        dev: machine
-            .cpu(ActorId(BAD))
-            .device(DeviceId(choices.below(2) as u8), PARENT),
+        dev: machine.cpu(ActorId(BAD)).device(device, PARENT),
+        device,
         session: None,
         given: Given::default(),
         moved: false,

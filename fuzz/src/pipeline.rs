@@ -15,9 +15,9 @@ use migrate_pin_sim::grammar::{
     self, Choices, Drawn, Setting, World, ACTORS, CHILD, CHILD_ACTOR, PAGES, PARENT,
 };
 use migrate_pin_sim::scenario::outcome::{self, Names};
-use migrate_pin_sim::scenario::player::Player;
+use migrate_pin_sim::scenario::player::{Answer, Player};
 use migrate_pin_sim::scenario::{By, Step};
-use migrate_pin_sim::{ActorId, Machine, Progress, Purpose, Synchronisation};
+use migrate_pin_sim::{ActorId, Event, Machine, Progress, Purpose, Synchronisation};
 use std::cell::{Cell, RefCell};
 
 /// Most programs of an input.
@@ -67,11 +67,14 @@ impl<S: Synchronisation> Run<'_, S> {
         if !self.turns.may_try(self.machine, actor.into()) {
             return false;
         }
-        if self.speak && may_drain(step) {
-            self.machine.cpu(ActorId(actor)).lru_drain();
-        }
         self.machine.begin_step();
         let player = &mut self.players[usize::from(actor)];
+        if self.speak && may_drain(step) {
+            self.machine.cpu(ActorId(actor)).lru_drain();
+        } else if self.speak && needs_lru(step) {
+            // It never has to wait.
+            let _ = player.step(Step::Drain);
+        }
         let result = player.step(step);
         let done = result.is_ok();
         match result {
@@ -80,6 +83,11 @@ impl<S: Synchronisation> Run<'_, S> {
         }
         if done {
             let answer = player.answer();
+            // Whoever is refused may have been refused memory: there is no more of it than a few pages for each.
+            if matches!(answer, Answer::Refused | Answer::Fault(_)) {
+                let events = self.machine.events();
+                self.model.failing |= events.contains(Event::AllocationFailed);
+            }
             self.story.push((actor, step));
             if self.speak {
                 self.lines.push(format!("{actor} {step:?}"));
@@ -176,6 +184,13 @@ const fn may_drain(step: Step) -> bool {
     )
 }
 
+/// Does this step take a page from the LRU, and is refused what is in the batch of a CPU? Which pages still are may depend on the
+/// policy: 6.12 hardened maps those first that are mapped nowhere else, and so they go to the batch first. Where two policies are
+/// compared all batches are drained before it under both.
+const fn needs_lru(step: Step) -> bool {
+    matches!(step, Step::Reclaim(_) | Step::Compact(_) | Step::Isolate(_))
+}
+
 /// What is told of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Voice {
@@ -236,7 +251,13 @@ pub fn tell<S: Synchronisation>(
     // Which call is the nth depends on the policy: where two are compared, none fails.
     if choices.chance(10) && voice == Voice::None {
         run.model.failing = true;
-        machine.fault_plan().arm(1 + choices.below(20) as u32, 0);
+        // One, or another soon after it: an error path within an error path.
+        let first = 1 + choices.below(20) as u32;
+        let second = match choices.below(8) as u32 {
+            more @ 1..5 => first + more,
+            _ => 0,
+        };
+        machine.fault_plan().arm(first, second);
     }
     let (mut value, mut programs) = (1000, 0);
     while choices.more() && !run.broken() {

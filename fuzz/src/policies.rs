@@ -13,7 +13,7 @@ use crate::{Mode, Verdict};
 use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::grammar::Setting;
-use migrate_pin_sim::{EventSet, Synchronisation};
+use migrate_pin_sim::{Event, EventSet, Synchronisation};
 use std::cell::RefCell;
 
 /// How the final state says that a page is in the movable zone.
@@ -35,7 +35,14 @@ pub fn target(bytes: &[u8]) {
 /// Does somebody take a reference on a page, and keep it for a while? If that is a device page, 6.12 as posted refuses to migrate
 /// it meanwhile, which breaks nothing as long as somebody else does not refuse too; `Hardened` lets it pass
 /// (`Rules::ignores_device_waiters`): words differ, and it is meant.
-fn excused(mode: &Mode, bytes: &[u8], lines: &[String]) -> bool {
+///
+/// Or did reclaim drop what was lazily freed and written since, while somebody had a GUP reference on it? Through that it may have been
+/// written, which 5.11 loses by itself, so that the ledger does not blame who has lost the dirty bit of an entry, as posted.
+fn excused(mode: &Mode, bytes: &[u8], lines: &[String], events: [EventSet; 2]) -> bool {
+    let [posted, hardened] = events.map(|events| events.contains(Event::GupStaleWrite));
+    if posted && !hardened {
+        return true;
+    }
     let setting = Setting::draw(&mut Input::new(bytes), mode.policy, mode.driver);
     let keeps = [" GetPage(", " LockPage(", " LockOriginal("];
     setting.shape == ShapeKind::V6_12
@@ -73,7 +80,7 @@ pub fn run<S: Synchronisation>(pool: &mut Pool<S>, mode: &Mode, bytes: &[u8]) ->
         |lines: &[String], at: usize| lines.get(at).is_some_and(|line| line.ends_with(WAITS));
     let at = differs.unwrap_or(said.len().min(says.len()));
     if hardened.is_fine()
-        && !excused(mode, bytes, &said)
+        && !excused(mode, bytes, &said, [posted.events, hardened.events])
         && said != says
         && !waits(&said, at)
         && !waits(&says, at)

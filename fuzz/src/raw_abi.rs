@@ -21,12 +21,12 @@ use migrate_pin_core::ops::Range;
 use migrate_pin_core::policy::{Policy, PolicyKind, Shape, ShapeKind};
 use migrate_pin_core::range::{setup_range, DeviceMigration, DeviceRequest};
 use migrate_pin_core::{
-    setup, AsPosted, Device, DstPfn, Hardened, Migration, Moved, Pfn, RawMigration, Request,
+    setup, AsPosted, Device, DstPfn, Hardened, Migration, MmOps, Moved, Pfn, RawMigration, Request,
     Select, SrcPfn, Unmapped, PAGE_SIZE, V5_11, V6_12,
 };
 use migrate_pin_sim::grammar::{Choices, PAGES, PARENT};
 use migrate_pin_sim::{
-    ActorId, Cpu, Dev, DeviceId, FrameZone, Machine, Progress, Purpose, Synchronisation, Vma,
+    ActorId, Cpu, Dev, DeviceId, Entry, FrameZone, Machine, Progress, Purpose, Synchronisation, Vma,
 };
 use std::cell::RefCell;
 
@@ -52,6 +52,9 @@ pub fn run<S: Synchronisation>(stock: &mut Stock<S>, choices: &mut Input<'_>) ->
         }
         (PolicyKind::Hardened, ShapeKind::V6_12) => by_area::<Hardened, V6_12, S>(machine, choices),
         (PolicyKind::AsPosted, ShapeKind::V5_11) => by_area::<AsPosted, V5_11, S>(machine, choices),
+        (PolicyKind::AsPosted, ShapeKind::V6_12) if choices.below(3) == 0 => {
+            by_pfns::<AsPosted, S>(machine, choices)
+        }
         (PolicyKind::AsPosted, ShapeKind::V6_12) => by_area::<AsPosted, V6_12, S>(machine, choices),
     };
     if result.is_ok() {
@@ -74,18 +77,38 @@ fn by_area<P: Policy, Sh: Shape, S: Synchronisation>(
         return Err("LOCK: mmap_lock is taken by nobody".to_owned());
     }
     let result = match cpu.find_vma(PARENT, first) {
-        Some(vma) => carried::<P, Sh, S>(&mut dev, purpose, vma, first, choices),
+        Some(vma) => {
+            let handled = handled(machine, first).filter(|_| choices.below(2) == 0);
+            // Who handles a fault on a device page holds a reference on it.
+            let mut handler = cpu;
+            if let Some(page) = handled {
+                handler.get_page(page);
+            }
+            let result = carried::<P, Sh, S>(&mut dev, purpose, (vma, handled), first, choices);
+            if let Some(page) = handled {
+                handler.put_page(page);
+            }
+            result
+        }
         None => Ok(()),
     };
     cpu.mmap_read_unlock(PARENT);
     result
 }
 
+/// The device page that stands here, of 6.12, where the handler of its fault can name it.
+fn handled<S: Synchronisation>(machine: &Machine<S>, at: usize) -> Option<Pfn> {
+    match machine.entry(PARENT, at) {
+        Entry::DevicePrivate(page, _) if machine.shape() == ShapeKind::V6_12 => Some(page),
+        _ => None,
+    }
+}
+
 /// Setup, pages and finalize, raw in between.
 fn carried<P: Policy, Sh: Shape, S: Synchronisation>(
     dev: &mut Dev<'_, S>,
     purpose: Purpose,
-    vma: Vma,
+    (vma, fault_page): (Vma, Option<Pfn>),
     first: usize,
     choices: &mut Input<'_>,
 ) -> Result<(), String> {
@@ -114,7 +137,7 @@ fn carried<P: Policy, Sh: Shape, S: Synchronisation>(
         dst: &mut dst,
         owner,
         select,
-        fault_page: None,
+        fault_page,
     };
     if choices.chance(25) {
         return by_words::<P, Sh, S>(dev, purpose, request, choices);
@@ -169,18 +192,22 @@ fn by_words<P: Policy, Sh: Shape, S: Synchronisation>(
 ) -> Result<(), String> {
     let mut cpu = dev.cpu();
     let (vma, range, owner, select) = (request.vma, request.range, request.owner, request.select);
+    let fault_page = request.fault_page;
     let mut src = request.src.to_vec();
     let mut dst = request.dst.to_vec();
     macro_rules! request {
         () => {
+            request!(&mut src, &mut dst)
+        };
+        ($src:expr, $dst:expr) => {
             Request {
                 vma,
                 range,
-                src: &mut src,
-                dst: &mut dst,
+                src: $src,
+                dst: $dst,
                 owner,
                 select,
-                fault_page: None,
+                fault_page,
             }
         };
     }
@@ -204,11 +231,36 @@ fn by_words<P: Policy, Sh: Shape, S: Synchronisation>(
     }
     let whole = choices.below(2) == 0;
     let mut given = Given::default();
+    let refused = |error| format!("REFUSED: what is right was refused: {error}");
+    if choices.chance(30) && cpu.machine().policy() == PolicyKind::Hardened {
+        let mut last = DstPfn::NONE;
+        for (src, dst) in src.iter().zip(&mut dst) {
+            let give = any_give(choices, dev, *src);
+            last = given.give(dev, purpose, *src, give, last);
+            *dst = last;
+        }
+        let before = (Snapshot::of(cpu.machine()), src.clone(), dst.clone());
+        match pages_by_words::<P, Sh, _>(&mut cpu, &mut request!()) {
+            Err(error) => {
+                let after = format!("destinations were refused: {}", told(error)?);
+                before.0.unchanged(cpu.machine(), &after)?;
+                if src != before.1 || dst != before.2 {
+                    return Err(format!("UNCHANGED: {after}, and has changed the words"));
+                }
+                given.take_back(dev);
+            }
+            Ok(()) => {
+                given.taken(dev, &dst);
+                forget_what_has_not_moved(dev, purpose, &src, &dst);
+                return finalize_by_words::<P, Sh, _>(&mut cpu, &request!()).map_err(refused);
+            }
+        }
+    }
     for index in 0..src.len() {
         let give = right(dev, purpose, src[index]);
         dst[index] = given.give(dev, purpose, src[index], give, DstPfn::NONE);
     }
-    let mut tamper = |src: &mut Vec<SrcPfn>, dst: &mut Vec<DstPfn>| {
+    let mut tamper = |choices: &mut Input<'_>, src: &mut Vec<SrcPfn>, dst: &mut Vec<DstPfn>| {
         let right = src.clone();
         let index = choices.below(src.len());
         src[index] = match choices.below(2) {
@@ -217,15 +269,7 @@ fn by_words<P: Policy, Sh: Shape, S: Synchronisation>(
         };
         if check_carried(src).is_err() && cpu.machine().policy() == PolicyKind::Hardened {
             let before = Snapshot::of(cpu.machine());
-            let mut request = Request {
-                vma,
-                range,
-                src,
-                dst,
-                owner,
-                select,
-                fault_page: None,
-            };
+            let mut request = request!(src, dst);
             let pages = pages_by_words::<P, Sh, _>(&mut cpu, &mut request).is_ok();
             let finalized = finalize_by_words::<P, Sh, _>(&mut cpu, &request).is_ok();
             let taken = Migration::<_, P, Sh, Unmapped>::from_words(cpu, request, counted).is_ok();
@@ -235,10 +279,20 @@ fn by_words<P: Policy, Sh: Shape, S: Synchronisation>(
             before.unchanged(cpu.machine(), "words were refused")?;
         }
         *src = right;
-        Ok(())
+        // Whatever the policy, no array may be longer than the range.
+        let mut longer = vec![DstPfn::NONE; dst.len() + 1];
+        let before = Snapshot::of(cpu.machine());
+        let pages = pages_by_words::<P, Sh, _>(&mut cpu, &mut request!(src, &mut longer)).is_ok();
+        let finalized =
+            finalize_by_words::<P, Sh, _>(&mut cpu, &request!(src, &mut longer)).is_ok();
+        let request = request!(src, &mut longer);
+        let taken = Migration::<_, P, Sh, Moved>::from_words(cpu, request, counted).is_ok();
+        if pages || finalized || taken {
+            return Err("ACCEPTED: arrays of two lengths".to_owned());
+        }
+        before.unchanged(cpu.machine(), "arrays of two lengths were refused")
     };
-    tamper(&mut src, &mut dst)?;
-    let refused = |error| format!("REFUSED: what is right was refused: {error}");
+    tamper(choices, &mut src, &mut dst)?;
     let mut cpu = dev.cpu();
     // Half by calls that take the words, half by a migration that is put together from them.
     match whole {
@@ -251,7 +305,7 @@ fn by_words<P: Policy, Sh: Shape, S: Synchronisation>(
         }
     }
     given.taken(dev, &dst);
-    tamper(&mut src, &mut dst)?;
+    tamper(choices, &mut src, &mut dst)?;
     forget_what_has_not_moved(dev, purpose, &src, &dst);
     match whole {
         true => finalize_by_words::<P, Sh, _>(&mut cpu, &request!()).map_err(refused)?,
@@ -348,26 +402,53 @@ fn tamper<P: Policy, Sh: Shape, S: Synchronisation>(
     Ok(())
 }
 
-/// A migration of device pfns, of which nothing but the words is carried.
+/// A migration of device pfns, of which nothing but the words is carried; perhaps somebody has locked one of them.
 fn by_pfns<P: Policy, S: Synchronisation>(
     machine: &Machine<S>,
     choices: &mut Input<'_>,
 ) -> Result<(), String> {
     machine.begin_step();
-    let cpu = machine.cpu(ActorId(0));
-    let mut dev = cpu.device(DeviceId(0), PARENT);
     let zone = |page: &Pfn| {
         machine
             .page(*page)
             .is_some_and(|page| page.zone == FrameZone::Device(DeviceId(0)))
     };
-    let Some(first) = machine.pfns().find(zone) else {
+    let (Some(start), count) = (
+        machine.pfns().find(zone),
+        machine.pfns().filter(zone).count(),
+    ) else {
         return Ok(());
     };
-    let (first, len) = (
-        Pfn(first.0 + choices.below(PAGES)),
-        1 + choices.below(PAGES),
-    );
+    let mut first = Pfn(start.0 + choices.below(PAGES));
+    let mut len = 1 + choices.below(PAGES);
+    let busy = Pfn(first.0 + choices.below(2 * len));
+    match (P::KIND, choices.below(16)) {
+        (PolicyKind::Hardened, 0) => first = Pfn(choices.word()),
+        (PolicyKind::Hardened, _) => {}
+        // As posted it is the caller's business that they are its own.
+        (PolicyKind::AsPosted, _) => len = len.min(start.0 + count - first.0),
+    }
+    let mut other = machine.cpu(ActorId(1));
+    let held = zone(&busy) && other.get_page_unless_zero(busy);
+    let locked = held && other.trylock_page(busy);
+    let result = these_pfns::<P, S>(machine, first, len, choices);
+    if locked {
+        other.unlock_page(busy);
+    }
+    if held {
+        other.put_page(busy);
+    }
+    result
+}
+
+fn these_pfns<P: Policy, S: Synchronisation>(
+    machine: &Machine<S>,
+    first: Pfn,
+    len: usize,
+    choices: &mut Input<'_>,
+) -> Result<(), String> {
+    let cpu = machine.cpu(ActorId(0));
+    let mut dev = cpu.device(DeviceId(0), PARENT);
     let (mut src, mut dst) = (vec![SrcPfn::NONE; len], vec![DstPfn::NONE; len]);
     let owner = dev.owner();
     let before = Snapshot::of(machine);
@@ -417,9 +498,15 @@ fn by_pfns<P: Policy, S: Synchronisation>(
                 0 => DstPfn::NONE,
                 _ => migration.dst()[index - 1],
             };
-            migration.dst_mut()[index] = given.give(&dev, Purpose::ToSystem, *word, give, last);
+            let word = given.give(&dev, Purpose::ToSystem, *word, give, last);
+            // A caller has them alone, or with all that there is.
+            match index % 2 {
+                0 => migration.dst_mut()[index] = word,
+                _ => migration.parts().2[index] = word,
+            }
         }
-        let before = (Snapshot::of(machine), migration.dst().to_vec());
+        let seen = Snapshot::of(migration.ops().machine());
+        let before = (seen, migration.dst().to_vec());
         match migration.pages() {
             Ok(moved) => {
                 let dst = moved.dst().to_vec();
@@ -428,7 +515,8 @@ fn by_pfns<P: Policy, S: Synchronisation>(
                 moved.finalize();
             }
             Err(refused) => {
-                let after = format!("pages was refused: {}", told(refused.error)?);
+                told(refused.error)?;
+                let after = format!("pages was refused: {refused:?}");
                 before.0.unchanged(machine, &after)?;
                 if refused.migration.src() != words || refused.migration.dst() != before.1 {
                     return Err(format!("UNCHANGED: {after}, and has changed the words"));
@@ -451,7 +539,7 @@ fn by_pfns<P: Policy, S: Synchronisation>(
             0 => SrcPfn::from_raw(choices.word()),
             _ => SrcPfn::from_raw(src[index].raw() ^ 1 << choices.below(usize::BITS as usize)),
         };
-        if check_carried(src).is_err() {
+        if check_carried(src).is_err() && P::KIND == PolicyKind::Hardened {
             let before = Snapshot::of(machine);
             let taken = DeviceMigration::<_, P, Unmapped>::from_words(cpu, owner, src, dst).is_ok();
             let later = DeviceMigration::<_, P, Moved>::from_words(cpu, owner, src, dst).is_ok();

@@ -12,7 +12,7 @@ use crate::sync::Quiet;
 use crate::{Mode, Verdict};
 use migrate_pin_core::error::{EBUSY, EINVAL, EPERM, ESTALE};
 use migrate_pin_core::ops::Range;
-use migrate_pin_core::policy::{Policy, PolicyKind, Shape, ShapeKind};
+use migrate_pin_core::policy::{Policy, PolicyKind, Rules, Shape, ShapeKind};
 use migrate_pin_core::{
     setup, AsPosted, Device, DstPfn, Error, Hardened, Migration, MmOps, Owner, Pfn, Request,
     Select, SrcPfn, Unmapped, PAGE_SIZE, V5_11, V6_12,
@@ -132,8 +132,9 @@ fn call<P: Policy, Sh: Shape, S: Synchronisation>(
     let purpose = purpose(choices);
     let (first, range) = range(choices);
     let pages = (range.end.saturating_sub(range.start) / PAGE_SIZE).min(2 * PAGES);
-    let asks = match purpose {
-        Purpose::Pin(_) => SrcPfn::PIN,
+    let asks = match (purpose, choices.below(16)) {
+        // To pin what can't be: device memory.
+        (Purpose::Pin(_), _) | (Purpose::ToSystem, 0) => SrcPfn::PIN,
         _ => SrcPfn::NONE,
     };
     let mut src = sources(choices, machine, pages, asks);
@@ -258,6 +259,13 @@ fn hand_over<P: Policy, Sh: Shape, S: Synchronisation>(
         Ok(moved) => {
             let dst = moved.dst().to_vec();
             given.taken(dev, &dst);
+            let says_so = |word: &DstPfn| word.pfn().is_none() || word.locked();
+            let rules = Rules::of::<P, Sh>();
+            if rules.checks_words() && rules.has_locked_bit() && !dst.iter().all(says_so) {
+                return Err(format!(
+                    "ACCEPTED: a destination without LOCKED among {dst:?}"
+                ));
+            }
             forget_what_has_not_moved(dev, purpose, moved.src(), &dst);
             moved.finalize();
         }

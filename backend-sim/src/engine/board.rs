@@ -9,7 +9,7 @@
 
 use crate::config::MAX_ACTORS;
 use crate::engine::exhaustive::Search;
-use crate::engine::fed::Feed;
+use crate::engine::fed::{Feed, Next};
 use std::cell::{Cell, RefCell};
 
 /// An execution with more visible operations is taken for one that never ends.
@@ -18,8 +18,9 @@ pub const MAX_OPERATIONS: usize = 50_000;
 /// Who waits for others when everybody else is done may look again so often.
 const MAX_PAUSES_ALONE: u32 = 3;
 
-/// Of who has waited for others so often in one step, a fuzzer's bytes choose nobody as long as somebody else can run. So few
-/// that, with as many again whenever another is done, an access does not take itself for one that faults for ever.
+/// Of who has waited for others in one step so much oftener than another, a fuzzer's bytes choose nobody as long as that can run. So
+/// few that, with as many again whenever another is done, an access does not take itself for one that faults for ever. Those who have
+/// waited as often as each other take turns as long as they like: if that is for ever, they keep each other from running.
 const MAX_PAUSES_FED: u8 = 4;
 
 /// A set of actors, a bit each.
@@ -126,6 +127,8 @@ thread_local! {
     static ASKED: Cell<(bool, bool)> = const { Cell::new((false, false)) };
     /// The same for what lets go of a lock: do actors race, and are releases visible?
     static RELEASES: Cell<bool> = const { Cell::new(false) };
+    /// The next lock is a CPU's, which is to forget what is in its TLB.
+    static FLUSHES: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Do actors race?
@@ -206,6 +209,7 @@ impl Board {
         self.racing = actors > 0;
         ASKED.set((self.racing, self.record));
         RELEASES.set(self.racing && self.releases);
+        FLUSHES.set(false);
         (self.current, self.next) = (None, None);
     }
 
@@ -245,25 +249,21 @@ impl Board {
         self.ready = std::mem::take(all);
     }
 
-    /// Those of `candidates` that a fuzzer's bytes may choose. Bytes are not fair, as the kernel's scheduler is: without this they let
-    /// two who only wait for a third run by turns, and never the third.
+    /// Those of `candidates` (not empty) that a fuzzer's bytes may choose. Bytes are not fair, as the kernel's scheduler is: without
+    /// this they let two who only wait for a third run by turns, and never the third.
     #[cold]
     fn fair(&self, candidates: Actors) -> Actors {
-        let tired = |(_, pauses): &(usize, &u8)| **pauses >= MAX_PAUSES_FED;
         let all = self.pauses.iter().enumerate();
-        let tired = all
-            .filter(tired)
-            .fold(0, |set, (actor, _)| set | 1 << actor);
-        match candidates & !tired {
-            0 => candidates,
-            fresh => fresh,
-        }
+        let can = all.filter(|(actor, _)| candidates >> actor & 1 != 0);
+        let fewest = can.clone().map(|(_, pauses)| *pauses).min().unwrap_or(0);
+        let fresh = can.filter(|(_, pauses)| **pauses < fewest.saturating_add(MAX_PAUSES_FED));
+        fresh.fold(0, |set, (actor, _)| set | 1 << actor)
     }
 
-    /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done. Does who runs `lock` if it
-    /// goes on?
+    /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done. What does who runs `next` if
+    /// it goes on?
     #[inline]
-    fn decide(&mut self, lock: bool) -> Option<u8> {
+    fn decide(&mut self, next: Next) -> Option<u8> {
         let candidates = self.candidates();
         if candidates == 0 {
             return None;
@@ -281,7 +281,7 @@ impl Board {
         let choice = match &mut self.chooser {
             Chooser::Outside => None,
             Chooser::Search(search) => Some(search.choose(candidates, running)),
-            Chooser::Fed(feed) => Some(feed.choose(candidates, running, lock)),
+            Chooser::Fed(feed) => Some(feed.choose(candidates, running, next)),
             Chooser::Script { actors, next, off } => {
                 let wanted = actors.get(*next).copied();
                 let choice = wanted.filter(|actor| candidates >> actor & 1 != 0);
@@ -299,8 +299,8 @@ impl Board {
     }
 
     #[inline]
-    fn switch(&mut self, lock: bool) -> Switch {
-        match self.decide(lock) {
+    fn switch(&mut self, next: Next) -> Switch {
+        match self.decide(next) {
             next if next.is_some() && next == self.current => Switch::Stay,
             next => {
                 self.next = next;
@@ -313,7 +313,7 @@ impl Board {
     pub(crate) fn take_next(&mut self) -> Option<u8> {
         match self.next.take() {
             Some(actor) => Some(actor),
-            None => self.decide(false),
+            None => self.decide(Next::Other),
         }
     }
 
@@ -347,7 +347,7 @@ impl Board {
 #[inline]
 pub(crate) fn point() {
     if racing() {
-        point_in_race(false);
+        point_in_race(Next::Other);
     }
 }
 
@@ -355,22 +355,31 @@ pub(crate) fn point() {
 #[inline]
 pub(crate) fn lock_point() {
     if racing() {
-        point_in_race(true);
+        point_in_race(match FLUSHES.take() {
+            true => Next::Flush,
+            false => Next::Lock,
+        });
     }
+}
+
+/// The lock that is taken next is that of a CPU whose TLB is flushed.
+#[inline]
+pub(crate) fn flushes() {
+    FLUSHES.set(true);
 }
 
 /// A lock is about to be let go of: others may run before it, if that is asked for.
 #[inline]
 pub(crate) fn release_point() {
     if RELEASES.get() {
-        point_in_race(false);
+        point_in_race(Next::Other);
     }
 }
 
 #[inline(never)]
-fn point_in_race(lock: bool) {
+fn point_in_race(next: Next) {
     let switch = board(|board| {
-        let switch = board.switch(lock);
+        let switch = board.switch(next);
         if let Switch::Stay = switch {
             board.operate();
         }
@@ -448,7 +457,7 @@ fn leave(why: Leave) {
             }
             Leave::Yielded => board.yielded |= only(slot),
         }
-        board.switch(false)
+        board.switch(Next::Other)
     });
     if let Switch::Leave = switch {
         shuttle::thread::yield_now();

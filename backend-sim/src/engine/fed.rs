@@ -20,15 +20,27 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 /// A schedule as bytes. Each says who runs, and how long nobody else does: for so many more decisions, up to or behind the nth lock
-/// that it takes, or as long as it can; one that can't go on is relieved before. So a byte that is inserted or taken out moves a
-/// switch and leaves the others, a few bytes are a long schedule, and where the parts of a path meet is not far from a lock. When
-/// they have run out, who runs goes on, and then the lowest. Who has only looked again and again whether it can go on is chosen no
-/// more, as long as there is somebody else.
+/// that it takes, up to the nth shootdown of a TLB, or as long as it can; one that can't go on is relieved before. So a byte that is
+/// inserted or taken out moves a switch and leaves the others, a few bytes are a long schedule, and where the parts of a path meet is
+/// not far from a lock, or from a flush that comes late. One code says that the bytes before it come again, and again: what takes
+/// turns for ever is short. When they have run out, who runs goes on, and then the lowest. Who has looked again and again whether it
+/// can go on, oftener than another who can run, is chosen no more before that has caught up.
 #[derive(Debug)]
 pub(crate) struct Feed {
     bytes: Vec<u8>,
     next: usize,
     left: Left,
+}
+
+/// What an actor does if it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It takes a lock, or changes another number that is waited on.
+    Lock,
+    /// It makes a CPU forget what is in its TLB, which takes a lock as well.
+    Flush,
+    /// Something else.
+    Other,
 }
 
 /// How long nobody else runs.
@@ -39,34 +51,76 @@ enum Left {
     Before(u8),
     /// Until it has taken so many.
     Behind(u8),
+    /// Until it is about to begin the last of so many shootdowns, from 1 on.
+    BeforeFlush(u8),
     All,
+}
+
+/// What a byte says.
+enum Said {
+    /// Who of those that can run, and how long.
+    Run(u8, Left),
+    /// From here on so many bytes before this one again.
+    Again(usize),
 }
 
 /// Bits of a byte that say how long.
 const LENGTH: u8 = 5;
 /// As long as it can.
 const ALL: u8 = (1 << LENGTH) - 1;
+/// The bytes before it once more; those bits that say who otherwise say how many.
+const AGAIN: u8 = ALL - 1;
+/// Most decisions that a byte can say.
+const DECISIONS: u8 = 10;
+/// Most locks, and most shootdowns.
+const LOCKS: u8 = 8;
+const FLUSHES: u8 = 4;
+/// Where the codes for them begin.
+const BEFORE: u8 = DECISIONS + 1;
+const BEHIND: u8 = BEFORE + LOCKS;
+const FLUSH: u8 = BEHIND + LOCKS - 1;
+const _: () = assert!(FLUSH + FLUSHES == AGAIN);
 
-const fn length(byte: u8) -> Left {
-    match byte & ALL {
+const fn said(byte: u8) -> Said {
+    let who = byte >> LENGTH;
+    let left = match byte & ALL {
         ALL => Left::All,
-        decisions @ 0..16 => Left::Decisions(decisions),
-        code if code % 2 == 0 => Left::Before(code / 2 - 7),
-        code => Left::Behind(code / 2 - 7),
-    }
+        AGAIN => return Said::Again(who as usize + 1),
+        code @ FLUSH.. => Left::BeforeFlush(code - FLUSH + 1),
+        code @ BEHIND.. => Left::Behind(code - BEHIND + 1),
+        code @ BEFORE.. => Left::Before(code - BEFORE + 1),
+        decisions => Left::Decisions(decisions),
+    };
+    Said::Run(who, left)
 }
 
-/// The byte that says: the `nth` of those who can run, for `decisions` more; from 16 on for as long as it can.
+/// The byte that says: the `nth` of those who can run, for `decisions` more; from 11 on for as long as it can.
 #[must_use]
 pub const fn byte(nth: u8, decisions: u32) -> u8 {
-    let length = if decisions < 16 { decisions as u8 } else { ALL };
+    let length = if decisions <= DECISIONS as u32 {
+        decisions as u8
+    } else {
+        ALL
+    };
     nth << LENGTH | length
 }
 
 /// The byte that says: the `nth` of those who can run, up to the last of so many locks, from 1 to 8; or `behind` it, to 7.
 #[must_use]
 pub const fn byte_of_locks(nth: u8, locks: u8, behind: bool) -> u8 {
-    nth << LENGTH | (2 * (locks + 7) + behind as u8)
+    nth << LENGTH | (if behind { BEHIND } else { BEFORE } + locks - 1)
+}
+
+/// The byte that says: the `nth` of those who can run, up to the last of so many shootdowns, from 1 to 4.
+#[must_use]
+pub const fn byte_of_flushes(nth: u8, flushes: u8) -> u8 {
+    nth << LENGTH | (FLUSH + flushes - 1)
+}
+
+/// The byte that says: so many bytes before this one again, from 1 to 8, and again.
+#[must_use]
+pub const fn byte_again(bytes: u8) -> u8 {
+    (bytes - 1) << LENGTH | AGAIN
 }
 
 impl Feed {
@@ -78,46 +132,72 @@ impl Feed {
         }
     }
 
-    /// May who runs go on, to take a lock or for something else?
-    fn goes_on(&mut self, locks: bool) -> bool {
+    /// May who runs go on, and do this?
+    fn goes_on(&mut self, next: Next) -> bool {
         match &mut self.left {
             Left::All => true,
             Left::Decisions(0) | Left::Behind(0) => false,
-            Left::Before(1) if locks => false,
+            Left::Before(1) if next != Next::Other => false,
+            Left::BeforeFlush(1) if next == Next::Flush => false,
             Left::Decisions(left) => {
                 *left -= 1;
                 true
             }
             Left::Before(left) | Left::Behind(left) => {
-                *left -= u8::from(locks);
+                *left -= u8::from(next != Next::Other);
+                true
+            }
+            Left::BeforeFlush(left) => {
+                *left -= u8::from(next == Next::Flush);
                 true
             }
         }
     }
 
-    /// Who runs next, of `candidates` (not empty). `running` is who could go on, `locks` if it would take a lock.
-    pub(crate) fn choose(&mut self, candidates: Actors, running: Option<u8>, locks: bool) -> u8 {
+    /// The next byte that says who runs. There is none behind the last, nor if all that come again say nothing else.
+    fn take(&mut self) -> Option<(u8, Left)> {
+        let mut went_back = false;
+        loop {
+            let byte = self.bytes.get(self.next).copied()?;
+            match said(byte) {
+                Said::Run(who, left) => {
+                    self.next += 1;
+                    return Some((who, left));
+                }
+                Said::Again(bytes) if !went_back => {
+                    self.next = self.next.saturating_sub(bytes);
+                    went_back = true;
+                }
+                Said::Again(_) => self.next += 1,
+            }
+        }
+    }
+
+    /// Who runs next, of `candidates` (not empty). `running` is who could go on, `next` what it would do then.
+    pub(crate) fn choose(&mut self, candidates: Actors, running: Option<u8>, next: Next) -> u8 {
         let lowest = candidates.trailing_zeros() as u8;
         let stay = running.unwrap_or(lowest);
         if candidates.count_ones() == 1 {
             return stay;
         }
-        if running.is_some() && self.goes_on(locks) {
+        if running.is_some() && self.goes_on(next) {
             return stay;
         }
-        let Some(byte) = self.bytes.get(self.next).copied() else {
+        let Some((who, left)) = self.take() else {
             return stay;
         };
-        self.next += 1;
-        self.left = length(byte);
-        let nth = u32::from(byte >> LENGTH) % candidates.count_ones();
+        self.left = left;
+        let nth = u32::from(who) % candidates.count_ones();
         let mut others = candidates;
         for _ in 0..nth {
             others &= others - 1;
         }
         let chosen = others.trailing_zeros() as u8;
         // What it is about to do is its first, whether it is relieved before or not.
-        if let (Left::Behind(left), true) = (&mut self.left, locks && running == Some(chosen)) {
+        if let (Left::Behind(left), true) = (
+            &mut self.left,
+            next != Next::Other && running == Some(chosen),
+        ) {
             *left -= 1;
         }
         chosen
@@ -311,8 +391,9 @@ mod tests {
 
     /// The first runs so many decisions, then it is somebody else's turn.
     fn first(decisions: u32) -> Vec<u8> {
-        let mut bytes = vec![byte(0, 15); decisions as usize / 16];
-        bytes.extend((decisions % 16).checked_sub(1).map(|more| byte(0, more)));
+        let most = u32::from(DECISIONS) + 1;
+        let mut bytes = vec![byte(0, most - 1); (decisions / most) as usize];
+        bytes.extend((decisions % most).checked_sub(1).map(|more| byte(0, more)));
         bytes
     }
 
@@ -332,28 +413,51 @@ mod tests {
             byte_of_locks(0, 2, true),
             byte_of_locks(1, 2, false),
             byte(0, 0),
+            byte_of_flushes(1, 2),
+            byte(0, 0),
         ]);
+        let mut choose = |candidates, running, next| feed.choose(candidates, running, next);
+        use Next::{Flush, Lock, Other};
         // The second of two, and two decisions more.
-        let run = [None, Some(1), Some(1)].map(|running| feed.choose(0b11, running, false));
+        let run = [None, Some(1), Some(1)].map(|running| choose(0b11, running, Other));
         assert_eq!(run, [1, 1, 1]);
         // The first, who is relieved at once; by the eighth of three, counted round, who goes on as long as it can.
-        assert_eq!(feed.choose(0b110, Some(2), false), 1);
-        assert_eq!(feed.choose(0b111, Some(1), false), 1);
-        assert!((0..1000).all(|_| feed.choose(0b111, Some(1), true) == 1));
+        assert_eq!(choose(0b110, Some(2), Other), 1);
+        assert_eq!(choose(0b111, Some(1), Other), 1);
+        assert!((0..1000).all(|_| choose(0b111, Some(1), Lock) == 1));
         // Of one there is no choice to make.
-        assert_eq!(feed.choose(0b100, Some(2), false), 2);
+        assert_eq!(choose(0b100, Some(2), Other), 2);
         // The first, until it has taken two locks; and then the second.
-        assert_eq!(feed.choose(0b101, None, false), 0);
-        let locks = [false, true, false, true].map(|locks| feed.choose(0b101, Some(0), locks));
+        assert_eq!(choose(0b101, None, Other), 0);
+        let locks = [Other, Lock, Other, Flush].map(|next| choose(0b101, Some(0), next));
         assert_eq!(locks, [0; 4]);
-        assert_eq!(feed.choose(0b101, Some(0), false), 2);
+        assert_eq!(choose(0b101, Some(0), Other), 2);
         // The second, up to the second lock.
-        let locks = [false, true, false].map(|locks| feed.choose(0b101, Some(2), locks));
+        let locks = [Other, Lock, Other].map(|next| choose(0b101, Some(2), next));
         assert_eq!(locks, [2; 3]);
-        assert_eq!(feed.choose(0b101, Some(2), true), 0);
+        assert_eq!(choose(0b101, Some(2), Lock), 0);
+        // The second, up to the second shootdown.
+        assert_eq!(choose(0b101, Some(0), Other), 2);
+        let flushes = [Lock, Flush, Other, Lock].map(|next| choose(0b101, Some(2), next));
+        assert_eq!(flushes, [2; 4]);
+        assert_eq!(choose(0b101, Some(2), Flush), 0);
         // Nothing is left: who runs goes on, else the lowest.
-        assert_eq!(feed.choose(0b101, Some(2), false), 2);
-        assert_eq!(feed.choose(0b101, None, false), 0);
+        assert_eq!(choose(0b101, Some(2), Other), 2);
+        assert_eq!(choose(0b101, None, Other), 0);
+    }
+
+    #[test]
+    fn bytes_come_again_and_again() {
+        let again = [byte(1, 0), byte(0, 0), byte(1, 0), byte_again(2)];
+        let mut feed = Feed::new(&again);
+        let chosen = [(); 7].map(|()| feed.choose(0b11, Some(0), Next::Other));
+        assert_eq!(chosen, [1, 0, 1, 0, 1, 0, 1]);
+        // Where nothing comes again, or only that.
+        for nothing in [[byte_again(1), byte_again(8)], [byte_again(3), byte(1, 0)]] {
+            let mut feed = Feed::new(&nothing);
+            let chosen = feed.choose(0b11, Some(0), Next::Other);
+            assert_eq!(chosen, u8::from(nothing[1] == byte(1, 0)));
+        }
     }
 
     /// On 5.11 nobody can wait for a part of a huge page that is being split: it is faulted on again. Found by `interleave`.
@@ -384,7 +488,7 @@ mod tests {
         for preempted in 1..16 {
             let mut schedule = first(12 * preempted);
             // From there on by turns, and not by the first.
-            schedule.extend([byte(1, 15); 80]);
+            schedule.extend([byte(1, 10); 120]);
             let came = fed.run(0, &race, setting.policy, &settings, &schedule);
             assert_eq!(came.violations, [], "preempted after 12 * {preempted}");
         }

@@ -239,6 +239,9 @@ impl Synchronisation for Scheduled {
     fn at(primitive: &'static str) {
         board::at(primitive);
     }
+    fn flushes() {
+        board::flushes();
+    }
 }
 
 #[cfg(test)]

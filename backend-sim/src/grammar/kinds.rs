@@ -379,6 +379,33 @@ pub(crate) const RACE_KINDS: &[Kind] = &[Kind {
     )
 }];
 
+/// Kinds that only worlds have: generated races would have too many combinations with them.
+pub(crate) const WORLD_KINDS: &[Kind] = &[
+    Kind {
+        given: &[By(0, Step::Fork(B)), By(2, Step::Read(1))],
+        shared: true,
+        ..plain(
+            "shared-by-fork-read",
+            "anonymous memory shared with a child, in the TLB of the child's CPU",
+            WRITTEN,
+        )
+    },
+    Kind {
+        given: &[By(1, Step::Read(1))],
+        huge: true,
+        ..plain(
+            "huge-read",
+            "a huge page, in the TLB of a CPU",
+            &[(A, 0, Populate::Huge(7))],
+        )
+    },
+    given(
+        "acquired-by-second",
+        "pinned for the device of the second actor",
+        &[By(1, acquire(1, Access::Write))],
+    ),
+];
+
 const LAZY_FREE: &[(MmId, u16, Populate)] = &[(A, 1, Populate::LazyFree(7))];
 
 const TWO_WRITTEN: &[(MmId, u16, Populate)] =

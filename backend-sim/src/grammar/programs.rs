@@ -256,6 +256,22 @@ pub(crate) const MORE: &[Short] = &[
             Step::Read(1),
         ],
     ),
+    // What is in a CPU's TLB when it is thrown away.
+    other(
+        "read-and-munmap",
+        &[Step::Read(1), Step::Munmap { at: 1, pages: 1 }],
+    ),
+    other("read-and-exit", &[Step::Read(1), Step::Exit]),
+    copier("write-twice", &[Step::Write(1, 97), Step::Write(1, 98)]),
+    Short {
+        role: Role::Fork,
+        ..copier("write-and-fork", &[Step::Write(1, 99), Step::Fork(B)])
+    },
+    other("huge-fault", &[Step::HugeFault(1)]),
+    copier(
+        "huge-fault-and-write",
+        &[Step::HugeFault(1), Step::Write(1, 89)],
+    ),
     copier(
         "munmap-and-write-next",
         &[Step::Munmap { at: 1, pages: 1 }, Step::Write(2, 95)],

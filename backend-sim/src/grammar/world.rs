@@ -4,7 +4,7 @@ use crate::config::{
     ActorSpec, Config, DeviceId, DriverKind, FileId, FileSpec, MemcgId, MirrorSpec, MmId, MmSpec,
     VmaKind, VmaSpec, TABLE_PAGES,
 };
-use crate::grammar::kinds::{Kind, Place, KINDS, RACE_KINDS};
+use crate::grammar::kinds::{Kind, Place, KINDS, RACE_KINDS, WORLD_KINDS};
 use crate::grammar::shift::Target;
 use crate::grammar::Choices;
 use crate::paths::populate::Populate;
@@ -310,9 +310,9 @@ fn holds(area: &VmaSpec, block: u16) -> bool {
     area.start <= block && block + TABLE_PAGES as u16 <= area.start + area.pages
 }
 
-/// Every kind there is: those of all generated races, then those that only some have.
+/// Every kind there is: those of all generated races, then those that only some have, or none.
 pub(super) fn kinds() -> impl Iterator<Item = &'static Kind> {
-    KINDS.iter().chain(RACE_KINDS)
+    KINDS.iter().chain(RACE_KINDS).chain(WORLD_KINDS)
 }
 
 /// The same with a word of its own for each page.

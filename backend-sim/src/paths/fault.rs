@@ -74,11 +74,12 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             write,
         };
         match self.read_pmd(mm, vpn) {
-            Pmd::None => {
-                if self.alloc_table(mm, vpn).is_none() {
-                    return Progress::Done(Faulted::Oom);
-                }
-            }
+            Pmd::None => match self.alloc_table(mm, vpn) {
+                None => return Progress::Done(Faulted::Oom),
+                Some(Pmd::Table) => {}
+                // `pmd_trans_unstable()`, or `pte_offset_map_lock()` that finds no table: somebody's huge page came first.
+                Some(_) => return Progress::Done(Faulted::Again),
+            },
             Pmd::Table => {}
             Pmd::Huge(..) | Pmd::HugeZero => {
                 // `do_huge_pmd_wp_page()` falls back to splitting.
@@ -105,21 +106,24 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
     }
 
-    /// `pte_alloc()`.
-    pub(crate) fn alloc_table(&self, mm: MmId, vpn: usize) -> Option<()> {
-        if self.read_pmd(mm, vpn) != Pmd::None {
-            return Some(());
+    /// `pte_alloc()`: what stands above then, a table or somebody's huge page; none if there is no memory.
+    pub(crate) fn alloc_table(&self, mm: MmId, vpn: usize) -> Option<Pmd> {
+        let now = self.read_pmd(mm, vpn);
+        if now != Pmd::None {
+            return Some(now);
         }
         if self.m.fails(AllocKind::Table) {
             return None;
         }
         let table = self.table(mm, vpn)?;
         self.lock_table(mm, vpn);
-        if self.read_pmd(mm, vpn) == Pmd::None {
-            table.pmd.store(Pmd::Table.pack(), Ordering::Release);
+        let mut now = self.read_pmd(mm, vpn);
+        if now == Pmd::None {
+            now = Pmd::Table;
+            table.pmd.store(now.pack(), Ordering::Release);
         }
         self.unlock_table(mm, vpn);
-        Some(())
+        Some(now)
     }
 
     /// `do_anonymous_page()`.

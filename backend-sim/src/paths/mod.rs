@@ -10,6 +10,7 @@ pub mod fault;
 pub mod file;
 pub mod fork;
 pub mod gup;
+pub mod huge;
 pub mod populate;
 pub mod protect;
 pub mod reclaim;

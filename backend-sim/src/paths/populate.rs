@@ -238,8 +238,13 @@ impl<S: Synchronisation> Cpu<'_, S> {
         Some(head)
     }
 
-    /// A compound page that is anonymous memory of the area from `first` on.
-    fn anonymous_compound(&self, vma: Vma, first: usize, word: u32) -> Option<Pfn> {
+    /// A compound page that is anonymous memory of the area from `first` on, with these words in it; not on the LRU yet.
+    pub(crate) fn anonymous_compound(
+        &self,
+        vma: Vma,
+        first: usize,
+        words: [u32; TABLE_PAGES],
+    ) -> Option<Pfn> {
         let id = self.prepare_anon_vma(vma)?;
         let head = self.alloc_compound()?;
         let memcg = self.space(vma.mm)?.memcg;
@@ -251,12 +256,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
         frame.set_identity(Identity::Anon(id));
         frame.index.set(self.area(vma)?.index_of(first));
         self.set_flag(head, PageFlags::SWAPBACKED | PageFlags::UPTODATE);
-        for index in 0..TABLE_PAGES {
+        for (index, word) in words.into_iter().enumerate() {
             if let Some(part) = self.frame(Pfn(head.0 + index)) {
-                part.contents.set(word + index as u32);
+                part.contents.set(word);
             }
         }
-        self.lru_add(head);
         Some(head)
     }
 
@@ -265,9 +269,10 @@ impl<S: Synchronisation> Cpu<'_, S> {
         let (Some(vma), Some(table)) = (self.vma_at(mm, vpn), self.table(mm, vpn)) else {
             return false;
         };
-        let Some(head) = self.anonymous_compound(vma, first, word) else {
+        let Some(head) = self.anonymous_compound(vma, first, counting(word)) else {
             return false;
         };
+        self.lru_add(head);
         self.lock_table(mm, first);
         // Only an empty entry of the upper level is filled: a table, once it is there, stays.
         if self.read_pmd(mm, first) != Pmd::None {
@@ -295,9 +300,10 @@ impl<S: Synchronisation> Cpu<'_, S> {
         let Some(vma) = self.vma_at(mm, vpn) else {
             return false;
         };
-        let Some(head) = self.anonymous_compound(vma, vpn, word) else {
+        let Some(head) = self.anonymous_compound(vma, vpn, counting(word)) else {
             return false;
         };
+        self.lru_add(head);
         if self.alloc_table(mm, vpn).is_none() {
             return false;
         }
@@ -332,4 +338,9 @@ impl<S: Synchronisation> Cpu<'_, S> {
         self.note_own(mm, vpn, word);
         true
     }
+}
+
+/// A word for each part of a compound page, counted up.
+fn counting(word: u32) -> [u32; TABLE_PAGES] {
+    core::array::from_fn(|index| word + index as u32)
 }

@@ -168,6 +168,8 @@ pub enum Step {
     Exit,
     /// The OOM reaper: zap what is anonymous, and say that the address space is unstable.
     OomReap,
+    /// A fault for writing brings a huge page of zeroes, where no page table is.
+    HugeFault(u16),
 
     // ---- the rest of the kernel ----
     /// Reclaim the page that is mapped here, or the original of the device page that is.
@@ -192,6 +194,4 @@ pub enum Step {
     GetPage(u16),
     /// Put it.
     PutPage,
-    /// A huge page comes to stand here, where no page table is: a fault or khugepaged.
-    HugeFault(u16),
 }

@@ -216,7 +216,7 @@ const REFUSED_HUGE: Scenario = Scenario {
         "0 pages:",
         "  0: -",
         "0 map: 0",
-        "1 read 5: 1",
+        "1 read 5: 0",
         "at a4: new0 write dirty",
         "at a5: new1 write dirty",
         "at a6: new2 write dirty",

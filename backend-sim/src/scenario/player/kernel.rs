@@ -2,7 +2,6 @@
 
 use super::{done, pages, Answer, Player};
 use crate::cpu::WaitFor;
-use crate::paths::populate::Populate;
 use crate::scenario::Step;
 use crate::sync::Synchronisation;
 use migrate_pin_core::MmOps;
@@ -27,6 +26,14 @@ impl<S: Synchronisation> Player<'_, S> {
             Step::DontNeed { at, pages: n } => {
                 let result = done(cpu.dontneed(pages(at, n)))?;
                 result.err().map(|error| ("madvise", error))
+            }
+            Step::HugeFault(at) => {
+                cpu.at("do_huge_pmd_anonymous_page");
+                let mm = cpu.mm().unwrap_or_default();
+                if !done(cpu.huge_fault(mm, at.into()))? {
+                    self.say(format_args!("huge fault {at}: refused"));
+                }
+                None
             }
             Step::Exit => {
                 done(cpu.exit())?;
@@ -54,13 +61,6 @@ impl<S: Synchronisation> Player<'_, S> {
             _ => None,
         };
         match (step, at) {
-            (Step::HugeFault(at), _) => {
-                cpu.at("do_huge_pmd_anonymous_page");
-                let mm = cpu.mm().unwrap_or_default();
-                if !cpu.populate(mm, at.into(), Populate::Huge(0)) {
-                    self.say(format_args!("huge fault {at}: refused"));
-                }
-            }
             (Step::Drain, _) => cpu.lru_add_drain_all(),
             (Step::Writeback(file, page), _) => {
                 cpu.sync_file_page(file, page.into());

@@ -154,12 +154,12 @@ impl<'m, S: Synchronisation> Player<'m, S> {
             | Step::Mprotect { .. }
             | Step::DontNeed { .. }
             | Step::Exit
-            | Step::OomReap => self.space(step),
+            | Step::OomReap
+            | Step::HugeFault(_) => self.space(step),
             Step::Reclaim(_)
             | Step::Compact(_)
             | Step::Writeback(..)
             | Step::Drain
-            | Step::HugeFault(_)
             | Step::LockPage(_)
             | Step::LockOriginal(_)
             | Step::UnlockPage

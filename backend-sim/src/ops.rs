@@ -188,7 +188,9 @@ impl<S: Synchronisation> MmOps for Cpu<'_, S> {
 
     fn pte_alloc(&mut self, vma: Vma, addr: usize) -> Result<(), NoMemory> {
         self.at("pte_alloc");
-        self.alloc_table(vma.mm, vpn_of(addr)).map(drop).ok_or(NoMemory)
+        self.alloc_table(vma.mm, vpn_of(addr))
+            .map(drop)
+            .ok_or(NoMemory)
     }
 
     fn pte_lock(&mut self, vma: Vma, addr: usize) -> bool {

@@ -82,6 +82,7 @@ const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "pin-before-flush",
+        targets: &["interleave"],
         says: "a device has atomic access to a page that a TLB still reaches",
         ..PIPELINE
     },

@@ -36,14 +36,13 @@ pub fn target(bytes: &[u8]) {
 /// it meanwhile, which breaks nothing as long as somebody else does not refuse too; `Hardened` lets it pass
 /// (`Rules::ignores_device_waiters`): words differ, and it is meant.
 ///
-/// Or did reclaim drop what was lazily freed and written since, while somebody had a GUP reference on it? Through that it may have been
+/// Or did 5.11's reclaim drop what was lazily freed and written since, while somebody had a GUP reference on it? Through that it may have been
 /// written, which 5.11 loses by itself, so that the ledger does not blame who has lost the dirty bit of an entry, as posted.
-fn excused(mode: &Mode, bytes: &[u8], lines: &[String], events: [EventSet; 2]) -> bool {
-    let [posted, hardened] = events.map(|events| events.contains(Event::GupStaleWrite));
-    if posted && !hardened {
+fn excused(mode: &Mode, bytes: &[u8], lines: &[String], posted: EventSet) -> bool {
+    let setting = Setting::draw(&mut Input::new(bytes), mode.policy, mode.driver);
+    if setting.shape == ShapeKind::V5_11 && posted.contains(Event::GupStaleWrite) {
         return true;
     }
-    let setting = Setting::draw(&mut Input::new(bytes), mode.policy, mode.driver);
     let keeps = [" GetPage(", " LockPage(", " LockOriginal("];
     setting.shape == ShapeKind::V6_12
         && lines
@@ -80,7 +79,7 @@ pub fn run<S: Synchronisation>(pool: &mut Pool<S>, mode: &Mode, bytes: &[u8]) ->
         |lines: &[String], at: usize| lines.get(at).is_some_and(|line| line.ends_with(WAITS));
     let at = differs.unwrap_or(said.len().min(says.len()));
     if hardened.is_fine()
-        && !excused(mode, bytes, &said, [posted.events, hardened.events])
+        && !excused(mode, bytes, &said, posted.events)
         && said != says
         && !waits(&said, at)
         && !waits(&says, at)

@@ -178,6 +178,10 @@ impl Feed {
         let lowest = candidates.trailing_zeros() as u8;
         let stay = running.unwrap_or(lowest);
         if candidates.count_ones() == 1 {
+            if running.is_none() {
+                // Who was chosen can't go on. Who goes on in its place was not: not for what is left of its turn.
+                self.left = Left::Decisions(0);
+            }
             return stay;
         }
         if running.is_some() && self.goes_on(next) {

@@ -1,0 +1,97 @@
+//! What the fuzz target `interleave` has found and was mended since, as programs and schedules. What can be told of a single part is
+//! tested where that part is.
+
+use migrate_pin_core::policy::{PolicyKind, ShapeKind};
+use migrate_pin_sim::config::DriverKind;
+use migrate_pin_sim::engine::fed::{byte, Came, Fed};
+use migrate_pin_sim::engine::Settings;
+use migrate_pin_sim::grammar::{Layout, Setting, CHILD, CHILD_ACTOR, PARENT};
+use migrate_pin_sim::race::{Program, Race};
+use migrate_pin_sim::scenario::{By, Step};
+use migrate_pin_sim::{Event, Populate};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What stands in the first address space, what was done, and who does what.
+struct Found {
+    shape: ShapeKind,
+    stands: Vec<(u16, Populate)>,
+    given: Vec<By>,
+    programs: Vec<(u8, Vec<Step>)>,
+}
+
+impl Found {
+    /// Run it, under `Hardened`, by a schedule for each of these preemptions: who runs, and for how many decisions.
+    fn run(self, schedules: impl Iterator<Item = Vec<(u8, u32)>>) -> Vec<Came> {
+        let setting = Setting {
+            shape: self.shape,
+            policy: PolicyKind::Hardened,
+            driver: DriverKind::Careful,
+            layout: Layout::Anonymous,
+        };
+        let stands = self.stands.into_iter();
+        let programs = self.programs.into_iter().map(|(actor, steps)| Program {
+            actor,
+            steps: Cow::Owned(steps),
+        });
+        let race = Arc::new(Race {
+            name: Cow::Borrowed("found"),
+            config: setting.config(),
+            populate: stands.map(|(at, what)| (PARENT, at, what)).collect(),
+            given: Cow::Owned(self.given),
+            programs: programs.collect(),
+            ..Race::BASE
+        });
+        let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
+        let run = |runs: Vec<(u8, u32)>| {
+            let schedule: Vec<u8> = runs
+                .iter()
+                .flat_map(|(nth, n)| runs_for(*nth, *n))
+                .collect();
+            let came = fed.run(0, &race, setting.policy, &settings, &schedule);
+            assert_eq!(came.violations, [], "by {runs:?}");
+            came
+        };
+        schedules.map(run).collect()
+    }
+}
+
+/// The nth of those who can runs for so many decisions.
+fn runs_for(nth: u8, decisions: u32) -> Vec<u8> {
+    if decisions == ON {
+        return vec![byte(nth, ON)];
+    }
+    let mut bytes = vec![byte(nth, 15); decisions as usize / 16];
+    bytes.extend((decisions % 16).checked_sub(1).map(|more| byte(nth, more)));
+    bytes
+}
+
+/// As long as it can.
+const ON: u32 = 400;
+
+/// A device page that is freed under the PTL, since a zap goes on, may be handed out and mapped elsewhere before that PTL is dropped: who
+/// drops it finds it in the middle of another section.
+#[test]
+fn a_device_page_is_mapped_again_before_the_zap_that_freed_it_has_dropped_the_ptl() {
+    for shape in [ShapeKind::V5_11, ShapeKind::V6_12] {
+        let found = Found {
+            shape,
+            stands: vec![(1, Populate::Written(10)), (2, Populate::Written(20))],
+            given: vec![
+                By(0, Step::Fork(CHILD)),
+                By(CHILD_ACTOR, Step::DontNeed { at: 1, pages: 2 }),
+                By(0, Step::ToDevice { at: 1, pages: 1 }),
+            ],
+            programs: vec![
+                (0, vec![Step::DontNeed { at: 1, pages: 2 }]),
+                (CHILD_ACTOR, vec![Step::ToDevice { at: 1, pages: 1 }]),
+            ],
+        };
+        let schedules = (10..26).flat_map(|freed| {
+            (10..50).map(move |mapped| vec![(0, freed), (1, mapped), (0, ON), (1, ON)])
+        });
+        let came = found.run(schedules);
+        let migrated = |came: &&Came| came.events.contains(Event::MigratedToDevice);
+        assert!(came.iter().filter(migrated).count() > 0);
+    }
+}

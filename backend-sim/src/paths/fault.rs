@@ -180,15 +180,24 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
 
     /// A charged page of zeroes, or with a copy of `from`; one reference, the actor's.
     pub(crate) fn new_anonymous(&self, spot: Spot<'m>, from: Option<Pfn>) -> Option<Pfn> {
+        self.new_copy(spot, from).map(|(page, _)| page)
+    }
+
+    /// The same, and what a read of the place had to see when it was copied.
+    fn new_copy(&self, spot: Spot<'m>, from: Option<Pfn>) -> Option<(Pfn, u32)> {
         self.prepare_anon_vma(spot.vma)?;
         let charged = self.charged_early(spot.vma.mm);
         let page = self.alloc_page()?;
+        let mut expected = 0;
         if let Some(frame) = self.frame(page) {
             let word = match from {
                 Some(from) if !self.m.bug(Bug::CowWithoutCopy) => self.copied_word(from),
                 _ => 0,
             };
             frame.contents.set(word);
+            if S::LEDGER {
+                expected = self.expected(spot.vma.mm, spot.vpn);
+            }
         }
         let memcg = self
             .space(spot.vma.mm)
@@ -203,7 +212,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
         S::fence();
         self.set_flag(page, PageFlags::UPTODATE);
-        Some(page)
+        Some((page, expected))
     }
 
     /// The counter that a charge goes to, and what it is before the page is allocated: none but with
@@ -333,10 +342,14 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     /// `wp_page_copy()`: the actor has a reference on `old`.
     fn wp_copy(&self, spot: Spot<'m>, seen: Entry, old: Option<Pfn>) -> Faulted {
         let mm = spot.vma.mm;
-        let Some(new) = self.new_anonymous(spot, old) else {
+        // Nobody gets a reference to write through while the entry is read-only.
+        let held = old.is_some_and(|old| {
+            let book = self.read_book(self.head(old));
+            book.gup > 0 || book.gup_pins > 0
+        });
+        let Some((new, expected)) = self.new_copy(spot, old) else {
             return Faulted::Oom;
         };
-        let word = self.frame(new).map_or(0, |frame| frame.contents.get());
         self.invalidate_start(mm, spot.vpn, spot.vpn + 1, NotifyEvent::Clear, None);
         self.lock_table(mm, spot.vpn);
         let same = self.read_entry(mm, spot.vpn) == seen;
@@ -345,14 +358,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.flush_tlb_page(mm, spot.vpn);
             self.add_new_anon(new, spot.vma, spot.vpn);
             self.lru_add(new);
-            // Who writes through a reference while the page is copied gets what he gets. Noted before another CPU can write
-            // to the copy.
-            let held = old.is_some_and(|old| {
-                let book = self.read_book(self.head(old));
-                book.gup > 0 || book.gup_pins > 0
-            });
+            // Before another CPU can write to the copy.
             if held || spot.area.file().is_some() {
-                self.note_own(mm, spot.vpn, word);
+                self.note_copied(mm, spot.vpn, expected);
             }
             let bits = PteBits::YOUNG | PteBits::DIRTY | PteBits::WRITE;
             self.set_entry(mm, spot.vpn, Entry::Page(new, bits));

@@ -2,6 +2,7 @@
 //! notices what a kernel must not do.
 
 use migrate_pin_core::ops::{MmOps, NotifyEvent, Present, Pte, PteBits, Range};
+use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::{Access, Device, Owner, Pfn, GUP_PIN_COUNTING_BIAS, PAGE_SIZE};
 use migrate_pin_sim::config::*;
 use migrate_pin_sim::*;
@@ -429,6 +430,41 @@ fn swap_brings_back_what_was_written_and_shares_after_a_fork() {
     assert_eq!(read(&m, 2), 8);
     assert!(m.events().contains(Event::SwapIn) && m.events().contains(Event::SwapCacheHit));
     clean(&m);
+}
+
+/// The swap entry of 6.12 says that the page was exclusive (`pte_swp_mkexclusive()`): it comes back writable, whoever has a reference, and
+/// stays where that is. A fork makes it shared, 5.11 does not know: a write copies it, and leaves the reference behind.
+#[test]
+fn a_page_that_comes_back_from_swap_is_exclusive_if_it_was() {
+    for (shape, forked, stays) in [
+        (ShapeKind::V6_12, false, true),
+        (ShapeKind::V6_12, true, false),
+        (ShapeKind::V5_11, false, false),
+    ] {
+        let m = Box::new(Machine::<Spin>::new(&Config { shape, ..CONFIG }).unwrap());
+        assert!(m.populate(MM, 1, Populate::Written(7)));
+        let page = m.page_at(MM, 1).unwrap();
+        let (holder, cpu) = (m.cpu(ActorId(0)), m.cpu(ActorId(1)));
+        let (write, pin) = (true, false);
+        let held = holder.gup_fast(AT, GupFlags { write, pin }).unwrap();
+        cpu.drain_lru();
+        assert!(!cpu.reclaim(page));
+        assert!(matches!(m.entry(MM, 1), Entry::Swap(..)));
+        if forked {
+            holder.fork(CHILD).done().unwrap().unwrap();
+            assert_eq!(m.entry(MM, 1), m.entry(CHILD, 1));
+        }
+        assert_eq!(read(&m, 1), 7);
+        assert_eq!(m.page_at(MM, 1), Some(page));
+        assert_eq!(m.entry(MM, 1).write(), stays);
+        holder.gup_write(&held, 8);
+        assert_eq!(read(&m, 1), 8);
+        cpu.write(AT, 9).done().unwrap().unwrap();
+        assert_eq!(m.page_at(MM, 1) == Some(page), stays);
+        assert_eq!(holder.gup_read(&held), if stays { 9 } else { 8 });
+        holder.gup_put(held);
+        clean(&m);
+    }
 }
 
 #[test]

@@ -313,9 +313,14 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             }
         };
         match entry {
-            Entry::Swap(slot, _) => {
+            Entry::Swap(slot, bits) => {
                 self.swap_duplicate(slot);
-                self.set_entry(to, vpn, entry);
+                let shared = entry.with_bits(bits - PteBits::EXCLUSIVE);
+                if shared != entry {
+                    // "Mark the swap entry as shared."
+                    self.set_entry(from, vpn, shared);
+                }
+                self.set_entry(to, vpn, shared);
             }
             Entry::Migration(..) => {
                 let copy = protect(entry);

@@ -230,6 +230,11 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             return Progress::Done(Faulted::Again);
         }
         let _ = self.prepare_anon_vma(spot.vma);
+        let modern = self.m.shape == ShapeKind::V6_12;
+        if modern && spot.write && !self.test_flag(page, PageFlags::LRU) {
+            // It may have to be seen from the count that nobody else has the page.
+            self.lru_drain();
+        }
         self.lock_table(mm, spot.vpn);
         if self.read_entry(mm, spot.vpn) != seen {
             self.unlock_table(mm, spot.vpn);
@@ -237,15 +242,11 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.put(page);
             return Progress::Done(Faulted::Again);
         }
-        let mut bits = PteBits::YOUNG | seen.bits() & (PteBits::SOFT_DIRTY | PteBits::UFFD_WP);
-        let reused = spot.write && self.reuse_swap_page(page);
-        if reused {
-            bits |= PteBits::WRITE | PteBits::DIRTY;
-        }
         // The reference of the lookup becomes the entry's.
-        self.set_entry(mm, spot.vpn, Entry::Page(page, bits));
-        self.add_anon(page, spot.vma, spot.vpn, reused);
-        self.swap_free(slot);
+        match modern {
+            true => self.map_swapped(spot, seen, slot, page),
+            false => self.map_swapped_old(spot, seen, slot, page),
+        }
         let keeps = self.m.bug(Bug::SwapInKeepsLock);
         self.unlock_table(mm, spot.vpn);
         if !keeps {
@@ -255,20 +256,46 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         Progress::Done(Faulted::Again)
     }
 
+    /// What 6.12 does then, under the PTL and the page locked: the swap entry says whether the page was exclusive, and then it
+    /// still is, whoever has a reference.
+    fn map_swapped(&self, spot: Spot<'m>, seen: Entry, slot: u16, page: Pfn) {
+        let count = || {
+            self.frame(page)
+                .map_or(0, |frame| frame.count.load(Ordering::Relaxed))
+        };
+        self.swap_free(slot);
+        // `should_try_to_free_swap()`: the cache's reference and ours.
+        if spot.write && count() == 2 {
+            self.try_to_free_swap(page);
+        }
+        let exclusive = seen.bits().contains(PteBits::EXCLUSIVE) || count() == 1;
+        let mut bits = PteBits::YOUNG | seen.bits() & (PteBits::SOFT_DIRTY | PteBits::UFFD_WP);
+        if exclusive && spot.area.write() && !bits.contains(PteBits::UFFD_WP) {
+            bits |= PteBits::WRITE;
+            if spot.write {
+                bits |= PteBits::DIRTY;
+            }
+        }
+        self.add_anon(page, spot.vma, spot.vpn, exclusive);
+        self.set_entry(spot.vma.mm, spot.vpn, Entry::Page(page, bits));
+    }
+
+    /// What 5.11 does.
+    fn map_swapped_old(&self, spot: Spot<'m>, seen: Entry, slot: u16, page: Pfn) {
+        let mut bits = PteBits::YOUNG | seen.bits() & (PteBits::SOFT_DIRTY | PteBits::UFFD_WP);
+        if spot.write && self.reuse_swap_page(page) {
+            bits |= PteBits::WRITE | PteBits::DIRTY;
+        }
+        self.set_entry(spot.vma.mm, spot.vpn, Entry::Page(page, bits));
+        self.add_anon(page, spot.vma, spot.vpn, false);
+        self.swap_free(slot);
+    }
+
     /// `reuse_swap_page()`: under the PTL, the page locked. This entry is the only one that will map it.
     fn reuse_swap_page(&self, page: Pfn) -> bool {
         let sharers = self.mapcount(page) + self.swap_users(page);
         if sharers > 1 {
             return false;
-        }
-        if self.m.shape == ShapeKind::V6_12 {
-            // Exclusive only if nobody else has a reference either: ours and the cache's.
-            let count = self
-                .frame(page)
-                .map_or(0, |frame| frame.count.load(Ordering::Relaxed));
-            if count > 2 {
-                return false;
-            }
         }
         self.delete_from_swap_cache(page);
         self.set_flag(page, PageFlags::DIRTY);

@@ -467,6 +467,64 @@ fn a_page_that_comes_back_from_swap_is_exclusive_if_it_was() {
     }
 }
 
+/// A page that was read from swap and written since, of 6.12.
+fn rewritten(bugs: &[Bug]) -> (Box<Machine<Spin>>, Pfn) {
+    let shape = ShapeKind::V6_12;
+    let config = Config {
+        shape,
+        bugs,
+        ..CONFIG
+    };
+    let m = Box::new(Machine::<Spin>::new(&config).unwrap());
+    assert!(m.populate(MM, 1, Populate::SwapCached(7)));
+    m.cpu(ActorId(1)).write(AT, 8).done().unwrap().unwrap();
+    m.cpu(ActorId(1)).drain_lru();
+    let page = m.page_at(MM, 1).unwrap();
+    (m, page)
+}
+
+/// Who throws away memory that is in the swap cache leaves it there if the page is locked, and its dirty bit goes with the entry. Nobody
+/// needs it: reclaim drops it as clean.
+#[test]
+fn what_is_in_the_swap_cache_and_was_thrown_away_is_dropped_as_it_is() {
+    let (m, page) = rewritten(&[]);
+    let (mut holder, cpu) = (m.cpu(ActorId(0)), m.cpu(ActorId(1)));
+    assert!(holder.trylock_page(page));
+    let (start, end) = (AT, 2 * AT);
+    cpu.dontneed(Range { start, end }).done().unwrap().unwrap();
+    holder.unlock_page(page);
+    assert!(cpu.reclaim(page));
+    assert_eq!(read(&m, 1), 0);
+    clean(&m);
+}
+
+#[test]
+fn what_is_in_the_swap_cache_and_is_needed_is_not_dropped_as_it_is() {
+    let (m, page) = rewritten(&[]);
+    assert!(m.cpu(ActorId(1)).reclaim(page));
+    assert_eq!(read(&m, 1), 8);
+    clean(&m);
+    let (m, page) = rewritten(&[Bug::UnmapLosesDirty]);
+    assert!(m.cpu(ActorId(1)).reclaim(page));
+    broken(&m, Invariant::Data);
+}
+
+/// `wp_page_copy()` of 6.12: a copy that was the last to need the page takes it out of the swap cache.
+#[test]
+fn a_page_that_is_copied_leaves_the_swap_cache_if_nobody_needs_it() {
+    let (m, page) = rewritten(&[]);
+    m.cpu(ActorId(0)).fork(CHILD).done().unwrap().unwrap();
+    let (write, pin) = (false, false);
+    let held = m.cpu(ActorId(0)).gup_fast(AT, GupFlags { write, pin });
+    let held = held.unwrap();
+    m.cpu(ActorId(2)).write(AT, 9).done().unwrap().unwrap();
+    assert!(m.page(page).unwrap().flags.contains(PageFlags::SWAPCACHE));
+    m.cpu(ActorId(1)).write(AT, 10).done().unwrap().unwrap();
+    assert!(!m.page(page).unwrap().flags.contains(PageFlags::SWAPCACHE));
+    m.cpu(ActorId(0)).gup_put(held);
+    clean(&m);
+}
+
 #[test]
 fn a_shared_page_is_copied_and_the_last_one_is_reused() {
     let (m, page) = written();

@@ -378,6 +378,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
                 if self.m.bug(Bug::CopyPutsTwice) {
                     self.put(old);
                 }
+                if self.m.shape == ShapeKind::V6_12 {
+                    self.free_swap_cache_of(old);
+                }
             }
             (true, None) => {}
             (false, _) => self.put(new),

@@ -69,6 +69,15 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         true
     }
 
+    /// `free_swap_cache()`: nobody will fault the page in from there again, if no entry maps it and none needs the slot.
+    pub(crate) fn free_swap_cache_of(&self, page: Pfn) {
+        let cached = self.test_flag(page, PageFlags::SWAPCACHE);
+        if cached && self.mapcount(page) == 0 && self.trylock(page) {
+            self.try_to_free_swap(page);
+            self.unlock(page);
+        }
+    }
+
     /// `page_swapcount()`.
     fn swap_users(&self, page: Pfn) -> u32 {
         let swap = &self.m.swap;

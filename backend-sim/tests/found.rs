@@ -154,3 +154,44 @@ fn a_copy_that_is_none_is_a_loss_though_somebody_holds_a_reference() {
         }
     }
 }
+
+/// Who has set out to copy a page on write, and holds a reference, may be so late that another has copied it away and the child has it back
+/// from swap for itself, which on 5.11 (`reuse_swap_page()`) does not ask for references: what it copies then it throws away.
+#[test]
+fn a_copy_of_what_another_has_written_meanwhile_is_thrown_away() {
+    for shape in SHAPES {
+        let found = Found {
+            shape,
+            stands: vec![(1, Populate::Written(10))],
+            given: vec![By(0, Step::Fork(CHILD))],
+            programs: vec![
+                (0, vec![Step::Write(1, 1001)]),
+                (3, vec![Step::Drain, Step::Reclaim(1), Step::Write(1, 1002)]),
+                (CHILD_ACTOR, vec![Step::Write(1, 1003)]),
+            ],
+            bugs: &[],
+        };
+        let all = |late| vec![(0, late), (1, ON), (1, ON), (0, ON)];
+        sound(&found.run((4..24).map(all)), Event::CowCopy);
+    }
+}
+
+/// The other side of it: a copy that is used, and was made while a CPU could still write the page.
+#[test]
+fn a_copy_that_is_used_and_was_made_of_what_a_cpu_can_write_is_torn() {
+    for shape in SHAPES {
+        let found = Found {
+            shape,
+            stands: vec![(1, Populate::Written(10))],
+            given: vec![By(3, Step::Write(1, 11))],
+            programs: vec![
+                (0, vec![Step::Fork(CHILD)]),
+                (CHILD_ACTOR, vec![Step::Write(1, 1001)]),
+            ],
+            bugs: &[Bug::ForkFlushesLate],
+        };
+        let came = found.run((16..64).map(|forked| vec![(0, forked), (1, ON), (0, ON)]));
+        let torn = |came: &Came| came.broken.contains(&Invariant::Tlb);
+        assert!(came.iter().any(torn));
+    }
+}

@@ -195,3 +195,23 @@ fn a_copy_that_is_used_and_was_made_of_what_a_cpu_can_write_is_torn() {
         assert!(came.iter().any(torn));
     }
 }
+
+/// While zero pages are zapped, until the flush, a CPU may still read zeroes where another has filled the entry and written.
+#[test]
+fn zeroes_are_read_where_zero_pages_are_being_zapped() {
+    for shape in SHAPES {
+        let found = Found {
+            shape,
+            stands: vec![],
+            given: vec![By(3, Step::Read(1))],
+            programs: vec![
+                (0, vec![Step::DontNeed { at: 1, pages: 1 }]),
+                (1, vec![Step::Write(1, 1001)]),
+                (3, vec![Step::Read(1)]),
+            ],
+            bugs: &[],
+        };
+        let all = |zapped| vec![(0, zapped), (1, ON), (1, ON), (0, ON)];
+        sound(&found.run((1..24).map(all)), Event::StaleTlbHit);
+    }
+}

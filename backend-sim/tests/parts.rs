@@ -419,6 +419,21 @@ fn a_write_past_the_page_tables_is_noticed_by_the_next_read() {
     broken(&m, Invariant::Data);
 }
 
+/// A TLB keeps a zero page whose entry was cleared, by nobody who would flush.
+#[test]
+fn zeroes_that_are_read_where_something_was_written_are_noticed() {
+    let m = machine();
+    assert_eq!(read(&m, 1), 0);
+    let mut cpu = m.cpu(ActorId(0));
+    cpu.pte_lock(VMA, AT);
+    cpu.pte_get_and_clear(VMA, AT);
+    cpu.pte_unlock(VMA, AT);
+    cpu.write(AT, 8).done().unwrap().unwrap();
+    assert_eq!(read(&m, 1), 0);
+    assert!(m.events().contains(Event::StaleTlbHit));
+    broken(&m, Invariant::Data);
+}
+
 #[test]
 fn swap_brings_back_what_was_written_and_shares_after_a_fork() {
     let m = machine();

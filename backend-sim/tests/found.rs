@@ -2,6 +2,7 @@
 //! tested where that part is.
 
 use migrate_pin_core::policy::{PolicyKind, ShapeKind};
+use migrate_pin_core::Access;
 use migrate_pin_sim::config::DriverKind;
 use migrate_pin_sim::engine::fed::{byte, Came, Fed};
 use migrate_pin_sim::engine::Settings;
@@ -214,4 +215,32 @@ fn zeroes_are_read_where_zero_pages_are_being_zapped() {
         let all = |zapped| vec![(0, zapped), (1, ON), (1, ON), (0, ON)];
         sound(&found.run((1..24).map(all)), Event::StaleTlbHit);
     }
+}
+
+/// Compaction has made a page that is exclusive, though read-only, a migration entry, and the process forks: then it is not exclusive when it
+/// comes back, or a driver would take its one entry for all there are.
+#[test]
+fn a_page_that_is_being_moved_when_its_process_forks_is_nobodys_alone() {
+    let found = Found {
+        shape: ShapeKind::V6_12,
+        stands: vec![(1, Populate::Marked(10))],
+        given: vec![By(0, Step::Drain)],
+        programs: vec![
+            (0, vec![Step::Compact(1)]),
+            (
+                1,
+                vec![
+                    Step::Fork(CHILD),
+                    Step::Acquire {
+                        at: 1,
+                        pages: 1,
+                        access: Access::Write,
+                    },
+                ],
+            ),
+        ],
+        bugs: &[],
+    };
+    let all = |moved| vec![(0, moved), (1, ON), (0, ON), (1, ON)];
+    sound(&found.run((16..64).map(all)), Event::ForkMigration);
 }

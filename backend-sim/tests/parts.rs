@@ -540,6 +540,64 @@ fn a_page_that_is_copied_leaves_the_swap_cache_if_nobody_needs_it() {
     clean(&m);
 }
 
+/// A fork takes write permission and exclusiveness out of the migration entry of parent and child, whatever it had of both: else the
+/// page would be exclusive again when it is restored, and shared.
+#[test]
+fn a_page_that_is_being_migrated_is_shared_by_a_fork() {
+    for (shape, populate) in [
+        (ShapeKind::V5_11, Populate::Written(7)),
+        (ShapeKind::V6_12, Populate::Written(7)),
+        // Read-only, and exclusive.
+        (ShapeKind::V6_12, Populate::Marked(7)),
+    ] {
+        let m = Box::new(Machine::<Spin>::new(&Config { shape, ..CONFIG }).unwrap());
+        assert!(m.populate(MM, 1, populate));
+        let page = m.page_at(MM, 1).unwrap();
+        let mut cpu = m.cpu(ActorId(0));
+        cpu.get_page(page);
+        assert!(cpu.trylock_page(page));
+        cpu.try_to_unmap(page);
+        let alone = PteBits::WRITE | PteBits::EXCLUSIVE;
+        assert!(m.entry(MM, 1).bits().intersects(alone));
+        m.cpu(ActorId(1)).fork(CHILD).done().unwrap().unwrap();
+        assert!(matches!(m.entry(MM, 1), Entry::Migration(..)));
+        assert_eq!(m.entry(MM, 1), m.entry(CHILD, 1));
+        assert!(!m.entry(MM, 1).bits().intersects(alone));
+        cpu.remove_migration_ptes(page, page);
+        cpu.unlock_page(page);
+        cpu.put_page(page);
+        m.cpu(ActorId(2)).write(AT, 8).done().unwrap().unwrap();
+        assert_eq!((read(&m, 0), read(&m, 2)), (7, 8));
+        clean(&m);
+    }
+}
+
+/// Whoever writes a page that is exclusive does not look whether somebody else has it.
+#[test]
+fn a_shared_page_that_is_exclusive_is_noticed() {
+    let shape = ShapeKind::V6_12;
+    let m = Box::new(Machine::<Spin>::new(&Config { shape, ..CONFIG }).unwrap());
+    assert!(m.populate(MM, 1, Populate::Written(7)));
+    let page = m.page_at(MM, 1).unwrap();
+    let mut cpu = m.cpu(ActorId(0));
+    cpu.fork(CHILD).done().unwrap().unwrap();
+    clean(&m);
+    cpu.get_page(page);
+    assert!(cpu.trylock_page(page));
+    cpu.pte_lock(VMA, AT);
+    cpu.pte_clear_flush(VMA, AT);
+    cpu.pte_set(VMA, AT, Pte::Migration(page, PteBits::EXCLUSIVE));
+    cpu.remove_rmap(page, VMA);
+    cpu.put_page(page);
+    cpu.pte_unlock(VMA, AT);
+    cpu.remove_migration_pte(VMA, AT, page, page);
+    cpu.unlock_page(page);
+    cpu.put_page(page);
+    assert!(m.violations().is_empty());
+    m.check_quiescent();
+    broken(&m, Invariant::Cow);
+}
+
 #[test]
 fn a_shared_page_is_copied_and_the_last_one_is_reused() {
     let (m, page) = written();

@@ -244,3 +244,26 @@ fn a_page_that_is_being_moved_when_its_process_forks_is_nobodys_alone() {
     let all = |moved| vec![(0, moved), (1, ON), (0, ON), (1, ON)];
     sound(&found.run((16..64).map(all)), Event::ForkMigration);
 }
+
+/// Who is late to read a page from swap finds its slot unused: he may not put what is on the disk there into the swap cache, in the place of
+/// another page that has the slot now.
+#[test]
+fn a_slot_that_nobody_uses_any_more_is_not_read() {
+    for shape in SHAPES {
+        let found = Found {
+            shape,
+            stands: vec![(1, Populate::SwapCachedUnmapped(10))],
+            given: vec![],
+            programs: vec![
+                (0, vec![Step::Write(1, 1001), Step::Drain, Step::Reclaim(1)]),
+                (1, vec![Step::Write(1, 1002)]),
+            ],
+            bugs: &[],
+        };
+        let late = (5..9).flat_map(|seen| (24..56).map(move |taken| (seen, taken)));
+        let all = late.flat_map(|(seen, taken)| {
+            (4..28).map(move |read| vec![(1, seen), (0, taken), (1, read), (0, ON), (0, ON)])
+        });
+        sound(&found.run(all), Event::SwapOut);
+    }
+}

@@ -178,14 +178,23 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             return None;
         };
         self.trylock(page);
+        // `swapcache_prepare()`: not for a slot that nobody uses any more, which may be another page's next.
+        swap.lock.lock(self);
+        let users = swap.users.get(usize::from(slot)).map_or(0, Plain::get);
         swap.cache_lock.lock(self);
-        let lost = place.get() != 0;
-        if !lost {
+        let (gone, lost) = (users == 0, place.get() != 0);
+        if !gone && !lost {
             self.get_as(page, Hold::Cache);
             frame.private.set(slot.into());
             place.set(page.0 as u32);
         }
         swap.cache_lock.unlock(self);
+        swap.lock.unlock(self);
+        if gone && !lost {
+            self.unlock(page);
+            self.put(page);
+            return None;
+        }
         if lost {
             // Somebody else reads it already (`swapcache_prepare()`).
             self.unlock(page);

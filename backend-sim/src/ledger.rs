@@ -388,6 +388,17 @@ impl<S: Synchronisation> Ledger<S> {
         Entry::None
     }
 
+    /// What stood at a page, and is cleared, is not set again.
+    pub(crate) fn forget_cleared(&mut self, mm: MmId, page: usize) {
+        for doing in self.doing.all_mut() {
+            if !doing.cleared.is_empty() {
+                doing
+                    .cleared
+                    .retain(|(space, vpn, _)| (*space, usize::from(*vpn)) != (mm, page));
+            }
+        }
+    }
+
     /// The page is in flux until the PTL section of the actor in this place ends.
     fn touch(&mut self, slot: usize, page: Pfn) {
         let doing = self.doing.of(slot);

@@ -224,6 +224,8 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 alive: true,
                 base: book.base,
                 lives: book.lives.wrapping_add(1),
+                // Who has freed it under a PTL may still hold that.
+                flux: book.flux,
                 ..PageBook::default()
             };
             book.held[slot] = 1;

@@ -426,16 +426,18 @@ impl<S: Synchronisation> Cpu<'_, S> {
             self.set_entry(mm, vpn, old);
             return false;
         }
-        if self.m.shape == ShapeKind::V6_12
-            && self.test_flag(page, PageFlags::ANON_EXCLUSIVE)
-            && !self.share_anon(page)
-        {
-            self.set_entry(mm, vpn, old);
-            return false;
+        let mut bits = carried;
+        if self.m.shape == ShapeKind::V6_12 && self.test_flag(page, PageFlags::ANON_EXCLUSIVE) {
+            if !self.share_anon(page) {
+                self.set_entry(mm, vpn, old);
+                return false;
+            }
+            // `pte_swp_mkexclusive()`.
+            bits |= PteBits::EXCLUSIVE;
         }
         let slot = frame.private.get() as u16;
         self.swap_duplicate(slot);
-        self.set_entry(mm, vpn, Entry::Swap(slot, carried));
+        self.set_entry(mm, vpn, Entry::Swap(slot, bits));
         true
     }
 

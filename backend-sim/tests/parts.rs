@@ -2,6 +2,7 @@
 //! notices what a kernel must not do.
 
 use migrate_pin_core::ops::{MmOps, NotifyEvent, Present, Pte, PteBits, Range};
+use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::{Access, Device, Owner, Pfn, GUP_PIN_COUNTING_BIAS, PAGE_SIZE};
 use migrate_pin_sim::config::*;
 use migrate_pin_sim::*;
@@ -418,6 +419,21 @@ fn a_write_past_the_page_tables_is_noticed_by_the_next_read() {
     broken(&m, Invariant::Data);
 }
 
+/// A TLB keeps a zero page whose entry was cleared, by nobody who would flush.
+#[test]
+fn zeroes_that_are_read_where_something_was_written_are_noticed() {
+    let m = machine();
+    assert_eq!(read(&m, 1), 0);
+    let mut cpu = m.cpu(ActorId(0));
+    cpu.pte_lock(VMA, AT);
+    cpu.pte_get_and_clear(VMA, AT);
+    cpu.pte_unlock(VMA, AT);
+    cpu.write(AT, 8).done().unwrap().unwrap();
+    assert_eq!(read(&m, 1), 0);
+    assert!(m.events().contains(Event::StaleTlbHit));
+    broken(&m, Invariant::Data);
+}
+
 #[test]
 fn swap_brings_back_what_was_written_and_shares_after_a_fork() {
     let m = machine();
@@ -429,6 +445,157 @@ fn swap_brings_back_what_was_written_and_shares_after_a_fork() {
     assert_eq!(read(&m, 2), 8);
     assert!(m.events().contains(Event::SwapIn) && m.events().contains(Event::SwapCacheHit));
     clean(&m);
+}
+
+/// The swap entry of 6.12 says that the page was exclusive (`pte_swp_mkexclusive()`): it comes back writable, whoever has a reference, and
+/// stays where that is. A fork makes it shared, 5.11 does not know: a write copies it, and leaves the reference behind.
+#[test]
+fn a_page_that_comes_back_from_swap_is_exclusive_if_it_was() {
+    for (shape, forked, stays) in [
+        (ShapeKind::V6_12, false, true),
+        (ShapeKind::V6_12, true, false),
+        (ShapeKind::V5_11, false, false),
+    ] {
+        let m = Box::new(Machine::<Spin>::new(&Config { shape, ..CONFIG }).unwrap());
+        assert!(m.populate(MM, 1, Populate::Written(7)));
+        let page = m.page_at(MM, 1).unwrap();
+        let (holder, cpu) = (m.cpu(ActorId(0)), m.cpu(ActorId(1)));
+        let (write, pin) = (true, false);
+        let held = holder.gup_fast(AT, GupFlags { write, pin }).unwrap();
+        cpu.drain_lru();
+        assert!(!cpu.reclaim(page));
+        assert!(matches!(m.entry(MM, 1), Entry::Swap(..)));
+        if forked {
+            holder.fork(CHILD).done().unwrap().unwrap();
+            assert_eq!(m.entry(MM, 1), m.entry(CHILD, 1));
+        }
+        assert_eq!(read(&m, 1), 7);
+        assert_eq!(m.page_at(MM, 1), Some(page));
+        assert_eq!(m.entry(MM, 1).write(), stays);
+        holder.gup_write(&held, 8);
+        assert_eq!(read(&m, 1), 8);
+        cpu.write(AT, 9).done().unwrap().unwrap();
+        assert_eq!(m.page_at(MM, 1) == Some(page), stays);
+        assert_eq!(holder.gup_read(&held), if stays { 9 } else { 8 });
+        holder.gup_put(held);
+        clean(&m);
+    }
+}
+
+/// A page that was read from swap and written since, of 6.12.
+fn rewritten(bugs: &[Bug]) -> (Box<Machine<Spin>>, Pfn) {
+    let shape = ShapeKind::V6_12;
+    let config = Config {
+        shape,
+        bugs,
+        ..CONFIG
+    };
+    let m = Box::new(Machine::<Spin>::new(&config).unwrap());
+    assert!(m.populate(MM, 1, Populate::SwapCached(7)));
+    m.cpu(ActorId(1)).write(AT, 8).done().unwrap().unwrap();
+    m.cpu(ActorId(1)).drain_lru();
+    let page = m.page_at(MM, 1).unwrap();
+    (m, page)
+}
+
+/// Who throws away memory that is in the swap cache leaves it there if the page is locked, and its dirty bit goes with the entry. Nobody
+/// needs it: reclaim drops it as clean.
+#[test]
+fn what_is_in_the_swap_cache_and_was_thrown_away_is_dropped_as_it_is() {
+    let (m, page) = rewritten(&[]);
+    let (mut holder, cpu) = (m.cpu(ActorId(0)), m.cpu(ActorId(1)));
+    assert!(holder.trylock_page(page));
+    let (start, end) = (AT, 2 * AT);
+    cpu.dontneed(Range { start, end }).done().unwrap().unwrap();
+    holder.unlock_page(page);
+    assert!(cpu.reclaim(page));
+    assert_eq!(read(&m, 1), 0);
+    clean(&m);
+}
+
+#[test]
+fn what_is_in_the_swap_cache_and_is_needed_is_not_dropped_as_it_is() {
+    let (m, page) = rewritten(&[]);
+    assert!(m.cpu(ActorId(1)).reclaim(page));
+    assert_eq!(read(&m, 1), 8);
+    clean(&m);
+    let (m, page) = rewritten(&[Bug::UnmapLosesDirty]);
+    assert!(m.cpu(ActorId(1)).reclaim(page));
+    broken(&m, Invariant::Data);
+}
+
+/// `wp_page_copy()` of 6.12: a copy that was the last to need the page takes it out of the swap cache.
+#[test]
+fn a_page_that_is_copied_leaves_the_swap_cache_if_nobody_needs_it() {
+    let (m, page) = rewritten(&[]);
+    m.cpu(ActorId(0)).fork(CHILD).done().unwrap().unwrap();
+    let (write, pin) = (false, false);
+    let held = m.cpu(ActorId(0)).gup_fast(AT, GupFlags { write, pin });
+    let held = held.unwrap();
+    m.cpu(ActorId(2)).write(AT, 9).done().unwrap().unwrap();
+    assert!(m.page(page).unwrap().flags.contains(PageFlags::SWAPCACHE));
+    m.cpu(ActorId(1)).write(AT, 10).done().unwrap().unwrap();
+    assert!(!m.page(page).unwrap().flags.contains(PageFlags::SWAPCACHE));
+    m.cpu(ActorId(0)).gup_put(held);
+    clean(&m);
+}
+
+/// A fork takes write permission and exclusiveness out of the migration entry of parent and child, whatever it had of both: else the
+/// page would be exclusive again when it is restored, and shared.
+#[test]
+fn a_page_that_is_being_migrated_is_shared_by_a_fork() {
+    for (shape, populate) in [
+        (ShapeKind::V5_11, Populate::Written(7)),
+        (ShapeKind::V6_12, Populate::Written(7)),
+        // Read-only, and exclusive.
+        (ShapeKind::V6_12, Populate::Marked(7)),
+    ] {
+        let m = Box::new(Machine::<Spin>::new(&Config { shape, ..CONFIG }).unwrap());
+        assert!(m.populate(MM, 1, populate));
+        let page = m.page_at(MM, 1).unwrap();
+        let mut cpu = m.cpu(ActorId(0));
+        cpu.get_page(page);
+        assert!(cpu.trylock_page(page));
+        cpu.try_to_unmap(page);
+        let alone = PteBits::WRITE | PteBits::EXCLUSIVE;
+        assert!(m.entry(MM, 1).bits().intersects(alone));
+        m.cpu(ActorId(1)).fork(CHILD).done().unwrap().unwrap();
+        assert!(matches!(m.entry(MM, 1), Entry::Migration(..)));
+        assert_eq!(m.entry(MM, 1), m.entry(CHILD, 1));
+        assert!(!m.entry(MM, 1).bits().intersects(alone));
+        cpu.remove_migration_ptes(page, page);
+        cpu.unlock_page(page);
+        cpu.put_page(page);
+        m.cpu(ActorId(2)).write(AT, 8).done().unwrap().unwrap();
+        assert_eq!((read(&m, 0), read(&m, 2)), (7, 8));
+        clean(&m);
+    }
+}
+
+/// Whoever writes a page that is exclusive does not look whether somebody else has it.
+#[test]
+fn a_shared_page_that_is_exclusive_is_noticed() {
+    let shape = ShapeKind::V6_12;
+    let m = Box::new(Machine::<Spin>::new(&Config { shape, ..CONFIG }).unwrap());
+    assert!(m.populate(MM, 1, Populate::Written(7)));
+    let page = m.page_at(MM, 1).unwrap();
+    let mut cpu = m.cpu(ActorId(0));
+    cpu.fork(CHILD).done().unwrap().unwrap();
+    clean(&m);
+    cpu.get_page(page);
+    assert!(cpu.trylock_page(page));
+    cpu.pte_lock(VMA, AT);
+    cpu.pte_clear_flush(VMA, AT);
+    cpu.pte_set(VMA, AT, Pte::Migration(page, PteBits::EXCLUSIVE));
+    cpu.remove_rmap(page, VMA);
+    cpu.put_page(page);
+    cpu.pte_unlock(VMA, AT);
+    cpu.remove_migration_pte(VMA, AT, page, page);
+    cpu.unlock_page(page);
+    cpu.put_page(page);
+    assert!(m.violations().is_empty());
+    m.check_quiescent();
+    broken(&m, Invariant::Cow);
 }
 
 #[test]

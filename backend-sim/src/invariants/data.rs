@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::frame::Identity;
 use crate::ledger::{Cell, Ledger};
 use crate::machine::Machine;
-use crate::sync::{Store, Synchronisation};
+use crate::sync::Synchronisation;
 use crate::violation::Invariant;
 use migrate_pin_core::Pfn;
 
@@ -108,6 +108,24 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
     }
 
+    /// The page at `vpn`, whose entry is cleared, is about to be replaced by a copy that was made when a read had to see `value`. What
+    /// was written to it since through a reference, or to a file, and what still will be, is not in the copy, as in the kernel
+    /// (`wp_page_copy()` copies without the PTL): only a DMA pin keeps a page where it is.
+    pub(crate) fn note_copied(&self, mm: MmId, vpn: usize, value: u32) {
+        if !S::LEDGER {
+            return;
+        }
+        let mut books = self.m.ledger.lock();
+        books.forget_cleared(mm, vpn);
+        if let Some(cell) = books.cell_mut(mm, vpn) {
+            *cell = Cell {
+                value,
+                own: true,
+                free: false,
+            };
+        }
+    }
+
     /// The page at `vpn` may be dropped: `MADV_FREE`.
     pub(crate) fn note_free(&self, mm: MmId, vpn: usize) {
         if !S::LEDGER {
@@ -152,13 +170,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             return;
         }
         let mut books = self.m.ledger.lock();
-        for doing in books.doing.all_mut() {
-            if !doing.cleared.is_empty() {
-                doing
-                    .cleared
-                    .retain(|(space, page, _)| (*space, usize::from(*page)) != (mm, vpn));
-            }
-        }
+        books.forget_cleared(mm, vpn);
         if let Some(cell) = books.cell_mut(mm, vpn) {
             *cell = Cell::default();
         }

@@ -34,12 +34,17 @@ impl<S: Synchronisation> Cpu<'_, S> {
     /// The contents of `page` are copied elsewhere, to be used from there: nobody may write it through a TLB.
     pub(crate) fn check_copy(&self, page: Pfn) {
         if S::LEDGER && self.in_a_tlb(page, true) {
-            self.violate(
-                Invariant::Tlb,
-                Some(page),
-                "a page is copied that a TLB can still write",
-            );
+            self.say_torn(page);
         }
+    }
+
+    /// A copy of `page` is used from which a TLB could take it while it was copied.
+    pub(crate) fn say_torn(&self, page: Pfn) {
+        self.violate(
+            Invariant::Tlb,
+            Some(page),
+            "a page is copied that a TLB can still write",
+        );
     }
 
     /// `page` is written: by how many places may it be read as private? Places are entries that map it or wait for it,

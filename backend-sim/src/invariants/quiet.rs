@@ -5,7 +5,7 @@ use super::data::Place;
 use crate::config::{ActorId, MmId, MAX_MEMCGS, TABLE_PAGES};
 use crate::cpu::Cpu;
 use crate::entry::{Entry, Pmd};
-use crate::frame::{Frame, Identity, FIRST_PFN};
+use crate::frame::{Frame, Identity, PageFlags, FIRST_PFN};
 use crate::ledger::PageBook;
 use crate::machine::{LruState, Machine};
 use crate::sync::{Atomic32, Synchronisation};
@@ -266,6 +266,16 @@ impl<S: Synchronisation> Machine<S> {
                 .is_some_and(|frame| matches!(frame.identity(), Identity::Anon(_)));
             if anonymous && cpu.sharers(page) > 1 {
                 cpu.violate(Invariant::Cow, Some(page), "a shared page is writable");
+            }
+        }
+        // Who writes such a page does not ask whether others have it.
+        let exclusive = |page: &Pfn| {
+            let frame = self.frame(*page);
+            frame.is_some_and(|frame| frame.test(PageFlags::ANON_EXCLUSIVE))
+        };
+        if let Some(page) = entry.mapped().filter(exclusive) {
+            if cpu.sharers(page) > 1 {
+                cpu.violate(Invariant::Cow, Some(page), "a shared page is exclusive");
             }
         }
         let expected = cpu.expected(mm, vpn);

@@ -173,9 +173,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
             return false;
         }
         let now = self.m.ledger.lock().shadow(mm, vpn);
-        // A huge zero page is not in the ledger.
-        !matches!(cached, Entry::Zero(_))
-            && (now.named() != cached.named() || now.present() != cached.present())
+        match cached {
+            // A huge zero page is not in the ledger, and reads as an empty entry does.
+            Entry::Zero(_) => !matches!(now, Entry::Zero(_) | Entry::None),
+            _ => now.named() != cached.named() || now.present() != cached.present(),
+        }
     }
 
     /// The hardware walks the page table, without any lock, and sets accessed and dirty bits as it goes.

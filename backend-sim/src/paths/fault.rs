@@ -184,15 +184,30 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
 
     /// A charged page of zeroes, or with a copy of `from`; one reference, the actor's.
     pub(crate) fn new_anonymous(&self, spot: Spot<'m>, from: Option<Pfn>) -> Option<Pfn> {
+        self.new_copy(spot, from).map(|copy| copy.page)
+    }
+
+    /// The same, and how it was when it was copied.
+    fn new_copy(&self, spot: Spot<'m>, from: Option<Pfn>) -> Option<Copied> {
         self.prepare_anon_vma(spot.vma)?;
         let charged = self.charged_early(spot.vma.mm);
         let page = self.alloc_page()?;
+        let (mut expected, mut torn) = (0, false);
         if let Some(frame) = self.frame(page) {
             let word = match from {
                 Some(from) if !self.m.bug(Bug::CowWithoutCopy) => self.copied_word(from),
                 _ => 0,
             };
             frame.contents.set(word);
+            if S::LEDGER {
+                expected = self.expected(spot.vma.mm, spot.vpn);
+                let private = |page: &Pfn| {
+                    let frame = self.m.frame(self.head(*page));
+                    frame.is_some_and(|frame| matches!(frame.identity(), Identity::Anon(_)))
+                };
+                let written = from.filter(private);
+                torn = written.is_some_and(|page| self.in_a_tlb(page, true));
+            }
         }
         let memcg = self
             .space(spot.vma.mm)
@@ -207,7 +222,11 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
         S::fence();
         self.set_flag(page, PageFlags::UPTODATE);
-        Some(page)
+        Some(Copied {
+            page,
+            expected,
+            torn,
+        })
     }
 
     /// The counter that a charge goes to, and what it is before the page is allocated: none but with
@@ -226,9 +245,6 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         let Some(frame) = self.live_frame(from, "a free page is copied") else {
             return 0;
         };
-        if matches!(frame.identity(), Identity::Anon(_)) {
-            self.check_copy(from);
-        }
         frame.flags.load(Ordering::Relaxed);
         frame.contents.get()
     }
@@ -337,10 +353,15 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
     /// `wp_page_copy()`: the actor has a reference on `old`.
     fn wp_copy(&self, spot: Spot<'m>, seen: Entry, old: Option<Pfn>) -> Faulted {
         let mm = spot.vma.mm;
-        let Some(new) = self.new_anonymous(spot, old) else {
+        // Nobody gets a reference to write through while the entry is read-only.
+        let held = old.is_some_and(|old| {
+            let book = self.read_book(self.head(old));
+            book.gup > 0 || book.gup_pins > 0
+        });
+        let Some(copy) = self.new_copy(spot, old) else {
             return Faulted::Oom;
         };
-        let word = self.frame(new).map_or(0, |frame| frame.contents.get());
+        let new = copy.page;
         self.invalidate_start(mm, spot.vpn, spot.vpn + 1, NotifyEvent::Clear, None);
         self.lock_table(mm, spot.vpn);
         let same = self.read_entry(mm, spot.vpn) == seen;
@@ -349,14 +370,12 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.flush_tlb_page(mm, spot.vpn);
             self.add_new_anon(new, spot.vma, spot.vpn);
             self.lru_add(new);
-            // Who writes through a reference while the page is copied gets what he gets. Noted before another CPU can write
-            // to the copy.
-            let held = old.is_some_and(|old| {
-                let book = self.read_book(self.head(old));
-                book.gup > 0 || book.gup_pins > 0
-            });
+            if let Some(old) = old.filter(|_| copy.torn) {
+                self.say_torn(old);
+            }
+            // Before another CPU can write to the copy.
             if held || spot.area.file().is_some() {
-                self.note_own(mm, spot.vpn, word);
+                self.note_copied(mm, spot.vpn, copy.expected);
             }
             let bits = PteBits::YOUNG | PteBits::DIRTY | PteBits::WRITE;
             self.set_entry(mm, spot.vpn, Entry::Page(new, bits));
@@ -373,6 +392,9 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
                 self.put(old);
                 if self.m.bug(Bug::CopyPutsTwice) {
                     self.put(old);
+                }
+                if self.m.shape == ShapeKind::V6_12 {
+                    self.free_swap_cache_of(old);
                 }
             }
             (true, None) => {}
@@ -450,6 +472,15 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
         result
     }
+}
+
+/// A copy, and how things stood when it was made. Whoever finds the entry changed since throws it away.
+struct Copied {
+    page: Pfn,
+    /// What a read of the place had to see.
+    expected: u32,
+    /// A CPU could write what was copied.
+    torn: bool,
 }
 
 /// May an entry be filled?

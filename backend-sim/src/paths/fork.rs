@@ -300,40 +300,26 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         self.inherit_word(from.mm, to.mm, vpn);
     }
 
-    /// `copy_nonpresent_pte()`.
+    /// `copy_nonpresent_pte()`: what is neither writable nor exclusive is copied as it is, the rest becomes so in both.
     fn copy_nonpresent(&self, from: MmId, to: MmId, vpn: usize, entry: Entry, cow: bool) {
-        let readable = entry.with_bits(entry.bits() - PteBits::WRITE);
-        let protect = |copy: Entry| {
-            if cow && entry.write() {
-                let old = self.clear_entry(from, vpn);
-                self.set_entry(from, vpn, old.with_bits(old.bits() - PteBits::WRITE));
-                readable
-            } else {
-                copy
-            }
-        };
+        let shared = entry.with_bits(entry.bits() - PteBits::WRITE - PteBits::EXCLUSIVE);
         match entry {
-            Entry::Swap(slot, _) => {
-                self.swap_duplicate(slot);
-                self.set_entry(to, vpn, entry);
-            }
-            Entry::Migration(..) => {
-                let copy = protect(entry);
-                self.set_entry(to, vpn, copy.with_bits(copy.bits() - PteBits::EXCLUSIVE));
-                self.event(Event::ForkMigration);
-            }
+            Entry::Swap(slot, _) => self.swap_duplicate(slot),
+            Entry::Migration(..) => self.event(Event::ForkMigration),
             Entry::DevicePrivate(page, _) => {
                 self.get(page);
                 self.dup_rmap(page);
                 if self.m.shape == ShapeKind::V6_12 {
                     self.clear_flag(page, PageFlags::ANON_EXCLUSIVE);
                 }
-                let copy = protect(entry);
-                self.set_entry(to, vpn, copy);
                 self.event(Event::ForkDevicePrivate);
             }
-            _ => {}
+            _ => return,
         }
+        if cow && shared != entry {
+            self.set_entry(from, vpn, shared);
+        }
+        self.set_entry(to, vpn, if cow { shared } else { entry });
         self.inherit_word(from, to, vpn);
     }
 }

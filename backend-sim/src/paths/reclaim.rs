@@ -206,7 +206,8 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
     }
 
-    /// DATA: a clean page is dropped; what is on the disk must be the same.
+    /// DATA: a clean page is dropped; what is on the disk must be the same, unless no swap entry leads there any more: who had the
+    /// page has thrown it away, dirty as its entry was, or copied it.
     fn check_dropped(&self, page: Pfn) {
         if !S::LEDGER {
             return;
@@ -214,6 +215,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
         let Some(frame) = self.m.frame(page) else {
             return;
         };
+        let users = self.m.swap.users.get(frame.private.get() as usize);
+        let unused = users.is_some_and(|users| users.get() == 0);
+        if unused && self.cached_as(page) == Mapping::SwapCache {
+            return;
+        }
         if let Some(disk) = self.disk_of(page) {
             if disk.get() != frame.contents.get() {
                 self.disagree(

@@ -69,6 +69,15 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         true
     }
 
+    /// `free_swap_cache()`: nobody will fault the page in from there again, if no entry maps it and none needs the slot.
+    pub(crate) fn free_swap_cache_of(&self, page: Pfn) {
+        let cached = self.test_flag(page, PageFlags::SWAPCACHE);
+        if cached && self.mapcount(page) == 0 && self.trylock(page) {
+            self.try_to_free_swap(page);
+            self.unlock(page);
+        }
+    }
+
     /// `page_swapcount()`.
     fn swap_users(&self, page: Pfn) -> u32 {
         let swap = &self.m.swap;
@@ -169,14 +178,23 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             return None;
         };
         self.trylock(page);
+        // `swapcache_prepare()`: not for a slot that nobody uses any more, which may be another page's next.
+        swap.lock.lock(self);
+        let users = swap.users.get(usize::from(slot)).map_or(0, Plain::get);
         swap.cache_lock.lock(self);
-        let lost = place.get() != 0;
-        if !lost {
+        let (gone, lost) = (users == 0, place.get() != 0);
+        if !gone && !lost {
             self.get_as(page, Hold::Cache);
             frame.private.set(slot.into());
             place.set(page.0 as u32);
         }
         swap.cache_lock.unlock(self);
+        swap.lock.unlock(self);
+        if gone && !lost {
+            self.unlock(page);
+            self.put(page);
+            return None;
+        }
         if lost {
             // Somebody else reads it already (`swapcache_prepare()`).
             self.unlock(page);
@@ -230,6 +248,11 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             return Progress::Done(Faulted::Again);
         }
         let _ = self.prepare_anon_vma(spot.vma);
+        let modern = self.m.shape == ShapeKind::V6_12;
+        if modern && spot.write && !self.test_flag(page, PageFlags::LRU) {
+            // It may have to be seen from the count that nobody else has the page.
+            self.lru_drain();
+        }
         self.lock_table(mm, spot.vpn);
         if self.read_entry(mm, spot.vpn) != seen {
             self.unlock_table(mm, spot.vpn);
@@ -237,15 +260,11 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             self.put(page);
             return Progress::Done(Faulted::Again);
         }
-        let mut bits = PteBits::YOUNG | seen.bits() & (PteBits::SOFT_DIRTY | PteBits::UFFD_WP);
-        let reused = spot.write && self.reuse_swap_page(page);
-        if reused {
-            bits |= PteBits::WRITE | PteBits::DIRTY;
-        }
         // The reference of the lookup becomes the entry's.
-        self.set_entry(mm, spot.vpn, Entry::Page(page, bits));
-        self.add_anon(page, spot.vma, spot.vpn, reused);
-        self.swap_free(slot);
+        match modern {
+            true => self.map_swapped(spot, seen, slot, page),
+            false => self.map_swapped_old(spot, seen, slot, page),
+        }
         let keeps = self.m.bug(Bug::SwapInKeepsLock);
         self.unlock_table(mm, spot.vpn);
         if !keeps {
@@ -255,20 +274,46 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         Progress::Done(Faulted::Again)
     }
 
+    /// What 6.12 does then, under the PTL and the page locked: the swap entry says whether the page was exclusive, and then it
+    /// still is, whoever has a reference.
+    fn map_swapped(&self, spot: Spot<'m>, seen: Entry, slot: u16, page: Pfn) {
+        let count = || {
+            self.frame(page)
+                .map_or(0, |frame| frame.count.load(Ordering::Relaxed))
+        };
+        self.swap_free(slot);
+        // `should_try_to_free_swap()`: the cache's reference and ours.
+        if spot.write && count() == 2 {
+            self.try_to_free_swap(page);
+        }
+        let exclusive = seen.bits().contains(PteBits::EXCLUSIVE) || count() == 1;
+        let mut bits = PteBits::YOUNG | seen.bits() & (PteBits::SOFT_DIRTY | PteBits::UFFD_WP);
+        if exclusive && spot.area.write() && !bits.contains(PteBits::UFFD_WP) {
+            bits |= PteBits::WRITE;
+            if spot.write {
+                bits |= PteBits::DIRTY;
+            }
+        }
+        self.add_anon(page, spot.vma, spot.vpn, exclusive);
+        self.set_entry(spot.vma.mm, spot.vpn, Entry::Page(page, bits));
+    }
+
+    /// What 5.11 does.
+    fn map_swapped_old(&self, spot: Spot<'m>, seen: Entry, slot: u16, page: Pfn) {
+        let mut bits = PteBits::YOUNG | seen.bits() & (PteBits::SOFT_DIRTY | PteBits::UFFD_WP);
+        if spot.write && self.reuse_swap_page(page) {
+            bits |= PteBits::WRITE | PteBits::DIRTY;
+        }
+        self.set_entry(spot.vma.mm, spot.vpn, Entry::Page(page, bits));
+        self.add_anon(page, spot.vma, spot.vpn, false);
+        self.swap_free(slot);
+    }
+
     /// `reuse_swap_page()`: under the PTL, the page locked. This entry is the only one that will map it.
     fn reuse_swap_page(&self, page: Pfn) -> bool {
         let sharers = self.mapcount(page) + self.swap_users(page);
         if sharers > 1 {
             return false;
-        }
-        if self.m.shape == ShapeKind::V6_12 {
-            // Exclusive only if nobody else has a reference either: ours and the cache's.
-            let count = self
-                .frame(page)
-                .map_or(0, |frame| frame.count.load(Ordering::Relaxed));
-            if count > 2 {
-                return false;
-            }
         }
         self.delete_from_swap_cache(page);
         self.set_flag(page, PageFlags::DIRTY);

@@ -340,12 +340,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
 
     fn release_gathered(&self, gather: &Gather) {
         for page in gather {
-            // `free_swap_cache()`: nobody will fault it in from there again.
-            let cached = self.test_flag(*page, PageFlags::SWAPCACHE);
-            if cached && self.mapcount(*page) == 0 && self.trylock(*page) {
-                self.try_to_free_swap(*page);
-                self.unlock(*page);
-            }
+            self.free_swap_cache_of(*page);
             self.put(*page);
         }
     }

@@ -4,7 +4,7 @@
 use migrate_pin_core::policy::{PolicyKind, ShapeKind};
 use migrate_pin_core::Access;
 use migrate_pin_sim::config::DriverKind;
-use migrate_pin_sim::engine::fed::{byte, Came, Fed};
+use migrate_pin_sim::engine::fed::{byte, bytes_of, Came, Fed};
 use migrate_pin_sim::engine::Settings;
 use migrate_pin_sim::grammar::{Layout, Setting, CHILD, CHILD_ACTOR, PARENT};
 use migrate_pin_sim::race::{Program, Race};
@@ -70,9 +70,7 @@ fn runs_for(nth: u8, decisions: u32) -> Vec<u8> {
     if decisions == ON {
         return vec![byte(nth, ON)];
     }
-    let mut bytes = vec![byte(nth, 15); decisions as usize / 16];
-    bytes.extend((decisions % 16).checked_sub(1).map(|more| byte(nth, more)));
-    bytes
+    bytes_of(nth, decisions)
 }
 
 const SHAPES: [ShapeKind; 2] = [ShapeKind::V5_11, ShapeKind::V6_12];

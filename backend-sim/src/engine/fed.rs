@@ -105,6 +105,19 @@ pub const fn byte(nth: u8, decisions: u32) -> u8 {
     nth << LENGTH | length
 }
 
+/// The bytes that say: the `nth` of those who can run, for so many decisions.
+#[must_use]
+pub fn bytes_of(nth: u8, decisions: u32) -> Vec<u8> {
+    let most = u32::from(DECISIONS) + 1;
+    let mut bytes = vec![byte(nth, most - 1); (decisions / most) as usize];
+    bytes.extend(
+        (decisions % most)
+            .checked_sub(1)
+            .map(|more| byte(nth, more)),
+    );
+    bytes
+}
+
 /// The byte that says: the `nth` of those who can run, up to the last of so many locks, from 1 to 8; or `behind` it, to 7.
 #[must_use]
 pub const fn byte_of_locks(nth: u8, locks: u8, behind: bool) -> u8 {
@@ -395,10 +408,7 @@ mod tests {
 
     /// The first runs so many decisions, then it is somebody else's turn.
     fn first(decisions: u32) -> Vec<u8> {
-        let most = u32::from(DECISIONS) + 1;
-        let mut bytes = vec![byte(0, most - 1); (decisions / most) as usize];
-        bytes.extend((decisions % most).checked_sub(1).map(|more| byte(0, more)));
-        bytes
+        bytes_of(0, decisions)
     }
 
     /// The first is preempted after so many decisions by the second, who runs as long as it can.

@@ -8,8 +8,8 @@ use migrate_pin_sim::engine::fed::{byte, bytes_of, Came, Fed};
 use migrate_pin_sim::engine::Settings;
 use migrate_pin_sim::grammar::{Layout, Setting, CHILD, CHILD_ACTOR, PARENT};
 use migrate_pin_sim::race::{Program, Race};
-use migrate_pin_sim::scenario::{By, Step};
-use migrate_pin_sim::{Bug, Event, Invariant, Populate};
+use migrate_pin_sim::scenario::{By, Give, Step};
+use migrate_pin_sim::{Bug, Event, Invariant, Populate, Purpose};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -263,5 +263,38 @@ fn a_slot_that_nobody_uses_any_more_is_not_read() {
             (4..28).map(move |read| vec![(1, seen), (0, taken), (1, read), (0, ON), (0, ON)])
         });
         sound(&found.run(all), Event::SwapOut);
+    }
+}
+
+/// A page that comes from swap is unlocked before its PTL is dropped: zapped in between it would be freed, and handed out, locked.
+#[test]
+fn a_page_that_comes_from_swap_is_not_freed_while_it_is_locked() {
+    for shape in SHAPES {
+        let (at, pages) = (1, 1);
+        let found = Found {
+            shape,
+            stands: vec![(1, Populate::SwapCachedUnmapped(10))],
+            given: vec![],
+            programs: vec![
+                (0, vec![Step::Write(1, 1001)]),
+                (
+                    1,
+                    vec![
+                        Step::DontNeed { at, pages },
+                        Step::Setup {
+                            at,
+                            pages,
+                            purpose: Purpose::ToDevice,
+                        },
+                        Step::ProvideThis(&[Give::System]),
+                        Step::Pages,
+                        Step::Finalize,
+                    ],
+                ),
+            ],
+            bugs: &[],
+        };
+        let all = |seen| vec![(0, seen), (1, ON), (0, ON)];
+        sound(&found.run((4..64).map(all)), Event::SwapCacheHit);
     }
 }

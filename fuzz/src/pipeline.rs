@@ -127,7 +127,8 @@ impl<S: Synchronisation> Run<'_, S> {
     fn run_out(&mut self) {
         while self.programs.iter().any(Option::is_some) && !self.broken() {
             let mut moved = false;
-            for _ in 0..2 {
+            // Once more than calls can be made to fail: each may have made who tries wait.
+            for _ in 0..4 {
                 for actor in 0..ACTORS as u8 {
                     moved |= self.go_on(actor);
                 }

@@ -265,11 +265,11 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             true => self.map_swapped(spot, seen, slot, page),
             false => self.map_swapped_old(spot, seen, slot, page),
         }
-        let keeps = self.m.bug(Bug::SwapInKeepsLock);
-        self.unlock_table(mm, spot.vpn);
-        if !keeps {
+        // Under the PTL still: without it another may zap the entry, and with that the reference goes that keeps the page.
+        if !self.m.bug(Bug::SwapInKeepsLock) {
             self.unlock(page);
         }
+        self.unlock_table(mm, spot.vpn);
         // A write that could not have the page goes on to `do_wp_page()`: by faulting again.
         Progress::Done(Faulted::Again)
     }

@@ -252,7 +252,7 @@ const TABLE: &[Expected] = &[
     expected(
         "dma-slow-while",
         &[TrylockBusy, Restore, MigrationWait, Blocked],
-        &[NotifierRetry, Restore],
+        &[Restore],
         &[],
         &[RefusedUnpinPut],
     ),

@@ -76,9 +76,9 @@ pub(crate) struct CheckOptions {
     /// pct).
     #[arg(long)]
     pub(crate) releases: bool,
-    /// For the engines that draw lots.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = number::<0, { u64::MAX }>)]
-    pub(crate) seed: u64,
+    /// For the engines that draw lots [default: 1].
+    #[arg(long, value_name = "N", value_parser = number::<0, { u64::MAX }>)]
+    pub(crate) seed: Option<u64>,
     /// As a table, or as one JSON object a line.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -95,6 +95,43 @@ pub(crate) struct CheckOptions {
     /// Break the machine, to see the checker notice; `migrate-pin list --bugs` names the bugs.
     #[arg(long = "break", id = "bug", value_name = "BUG", value_parser = PossibleValuesParser::new(Bug::ALL.iter().map(|bug| bug.name())), hide_possible_values = true)]
     pub(crate) bug: Option<String>,
+}
+
+impl CheckOptions {
+    /// Is every option one that the engine which is asked for alone can do something with? If not, what was expected.
+    pub(crate) fn sensible(&self) -> Result<(), String> {
+        use EngineArg::{Exhaustive, Loom, Pct, Random};
+        let Some(engine) = self.engine else {
+            return Ok(());
+        };
+        let asked: [(&str, bool, &[EngineArg]); 5] = [
+            ("bound", self.bound.is_some(), &[Exhaustive, Loom, Pct]),
+            (
+                "executions",
+                self.executions.is_some(),
+                &[Exhaustive, Loom, Random, Pct],
+            ),
+            ("seed", self.seed.is_some(), &[Random, Pct]),
+            ("releases", self.releases, &[Exhaustive, Random, Pct]),
+            (
+                "known",
+                !self.known.is_empty(),
+                &[Exhaustive, Loom, Random, Pct],
+            ),
+        ];
+        let wrong = asked
+            .iter()
+            .find(|(_, given, engines)| *given && !engines.contains(&engine));
+        let Some((option, _, engines)) = wrong else {
+            return Ok(());
+        };
+        let names: Vec<_> = engines.iter().map(|one| one.name()).collect();
+        Err(format!(
+            "--{option} means nothing to --engine {}; expected --{option} with {}, or without --engine",
+            engine.name(),
+            names.join(", ")
+        ))
+    }
 }
 
 /// A whole number in a range.
@@ -175,6 +212,14 @@ pub(crate) enum EngineArg {
 }
 
 impl EngineArg {
+    /// As it is asked for.
+    const fn name(self) -> &'static str {
+        match self.kind() {
+            Some(kind) => kind.name(),
+            None => "sequential",
+        }
+    }
+
     /// Which engine of the library's; none for one actor's step at a time.
     pub(crate) const fn kind(self) -> Option<Kind> {
         match self {

@@ -12,6 +12,7 @@ use crate::cli::{
     family, interrupt, jsonl, progress, record, replay, table, usage, FAILED, FINE, INCOMPLETE,
 };
 use migrate_pin_core::PolicyKind;
+use migrate_pin_sim::engine::Known;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -45,6 +46,7 @@ pub(crate) fn run(options: &CheckOptions) -> io::Result<u8> {
     if let Some(path) = &options.replay {
         return replay::run(path);
     }
+    options.sensible().map_err(usage)?;
     let subjects = selected(&options.select)?;
     if let Some(directory) = &options.save {
         std::fs::create_dir_all(directory).map_err(|error| {
@@ -55,7 +57,8 @@ pub(crate) fn run(options: &CheckOptions) -> io::Result<u8> {
         })?;
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let jobs = Arc::new(jobs(options, &subjects, &stop));
+    let known: Vec<_> = options.known.iter().cloned().map(Known::new).collect();
+    let jobs = Arc::new(jobs(options, &subjects, &known, &stop));
     if jobs.is_empty() {
         return Err(usage(
             "nothing to explore: no scenario that was asked for is run by this engine under this policy; expected another --engine, \
@@ -100,7 +103,14 @@ pub(crate) fn run(options: &CheckOptions) -> io::Result<u8> {
         }
     })?;
     bar.finish_and_clear();
-    report.finish(&mut states)
+    let status = report.finish(&mut states)?;
+    for known in known.iter().filter(|known| !known.said()) {
+        eprintln!(
+            "migrate-pin: --known {:?}: nothing has said so",
+            known.what()
+        );
+    }
+    Ok(status)
 }
 
 /// Is each race a row and a finding of its own? Those who asked for it by name, and programs, want all of it.
@@ -214,7 +224,7 @@ impl Report<'_> {
                 .any(|state| matches!(state, State::Done(row) if row.end == end))
         };
         let all = states.iter().all(|state| match state {
-            State::Done(row) => row.complete != Some(false),
+            State::Done(row) => !row.cut,
             State::Waiting | State::Running => false,
         });
         Ok(match () {

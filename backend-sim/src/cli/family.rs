@@ -43,7 +43,9 @@ pub(crate) fn sum(first: &Job, begun: &[&Row], all: usize) -> Row {
         operations: begun.iter().filter_map(|row| row.operations).max(),
         executions: begun.iter().map(|row| row.executions).sum(),
         bound: begun.iter().filter_map(|row| row.bound).max(),
+        least: begun.iter().filter_map(|row| row.bound).min(),
         complete: complete.map(|every| every.len() == all && every.iter().all(|one| *one)),
+        cut: begun.len() < all || begun.iter().any(|row| row.cut),
         seconds: begun.iter().map(|row| row.seconds).sum(),
         ..Row::bare(first, End::Ok, says(begun, all))
     }

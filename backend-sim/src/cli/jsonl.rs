@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::io::{self, Write};
 
 /// The format of rows and of recorded schedules: counted up when what a field means has changed.
-pub(crate) const SCHEMA: u32 = 3;
+pub(crate) const SCHEMA: u32 = 4;
 
 /// A row; the README documents the fields.
 #[derive(Serialize)]

@@ -3,7 +3,7 @@
 use crate::cli::args::{bugs, policy_name, CheckOptions, EngineArg};
 use crate::cli::select::Subject;
 use migrate_pin_core::PolicyKind;
-use migrate_pin_sim::engine::{loom, Kind, Settings};
+use migrate_pin_sim::engine::{loom, Kind, Known, Settings};
 use migrate_pin_sim::race::{Effort, Race};
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ const LOOM_BOUND: u32 = 1;
 
 /// Changes of priority in PCT, if nobody says how many.
 const PCT_BOUND: u32 = 2;
+
+/// What lots are drawn with, if nobody says.
+const SEED: u64 = 1;
 
 /// One row to be.
 #[derive(Clone)]
@@ -67,10 +70,7 @@ pub(crate) fn command(options: &CheckOptions, job: &Job) -> String {
         "executions",
         options.executions.map(|most| most.to_string()),
     );
-    say(
-        "seed",
-        (options.seed != 1).then(|| options.seed.to_string()),
-    );
+    say("seed", options.seed.map(|seed| seed.to_string()));
     for known in &options.known {
         say("known", Some(format!("{known:?}")));
     }
@@ -85,16 +85,17 @@ pub(crate) fn command(options: &CheckOptions, job: &Job) -> String {
 pub(crate) fn jobs(
     options: &CheckOptions,
     subjects: &[Subject],
+    known: &[Known],
     stop: &Arc<AtomicBool>,
 ) -> Vec<Job> {
     let broken = bugs(options.bug.as_deref());
     let plan = Plan {
         options,
         base: Settings {
-            seed: options.seed,
+            seed: options.seed.unwrap_or(SEED),
             releases: options.releases,
             bugs: broken,
-            known: options.known.clone(),
+            known: known.to_vec(),
             stop: stop.clone(),
             ..Settings::exhaustive(0)
         },

@@ -104,6 +104,7 @@ fn failed(wanted: &Wanted, came: &Replay) -> bool {
         executions: 1,
         bound: None,
         complete: false,
+        cut: true,
         seconds: 0.0,
         operations: came.lines.len(),
         all_operations: came.lines.len() as u64,

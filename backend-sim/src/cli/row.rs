@@ -80,8 +80,12 @@ pub(crate) struct Row {
     pub(crate) operations: Option<usize>,
     pub(crate) executions: u64,
     pub(crate) bound: Option<u32>,
-    /// None if the engine never is.
+    /// The smallest bound of those that are a row together.
+    pub(crate) least: Option<u32>,
+    /// Was every schedule of the bound run? None if the engine can't say.
     pub(crate) complete: Option<bool>,
+    /// It gave up before its end.
+    pub(crate) cut: bool,
     pub(crate) seconds: f64,
     /// What it drew lots with, if it did.
     pub(crate) seed: Option<u64>,
@@ -101,11 +105,13 @@ impl Row {
             operations: None,
             executions: 0,
             bound: job.settings.last().map(|settings| settings.bound),
+            least: None,
             complete: job
                 .settings
                 .first()
                 .filter(|one| exhaustive(one))
                 .map(|_| false),
+            cut: end == End::Incomplete,
             seconds: 0.0,
             seed: None,
             events: EventSet::of(&[]),
@@ -154,20 +160,14 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
     let (settings, came) = explored(race, job);
     let verdict = race.judge(job.policy, &settings, &came);
     let stopped = settings.stop.load(Ordering::Relaxed);
-    let short = came.found.is_none()
-        && stopped
-        && match came.kind {
-            Kind::Exhaustive => !came.complete,
-            Kind::Loom => true,
-            Kind::Random | Kind::Pct => came.executions < settings.executions,
-        };
+    let short = came.found.is_none() && stopped && came.cut;
     let (end, mut says) = match &verdict {
         Verdict::Ok | Verdict::Incomplete if short => (End::Incomplete, "interrupted".to_owned()),
         Verdict::Ok => (End::Ok, verdict.to_string()),
         Verdict::Part(..) => (End::Part, verdict.to_string()),
         Verdict::Incomplete => (End::Incomplete, verdict.to_string()),
         // There may be more, and nobody has looked.
-        Verdict::Shows(_) if cut(&came) => (End::Broken, format!("{verdict}, incomplete")),
+        Verdict::Shows(_) if came.cut => (End::Broken, format!("{verdict}, incomplete")),
         Verdict::Breaks(_) | Verdict::Shows(_) => (End::Broken, verdict.to_string()),
         failed => (End::Failed, failed.to_string()),
     };
@@ -195,11 +195,10 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
     Row {
         operations: (came.kind != Kind::Loom).then_some(came.operations),
         executions: came.executions,
-        bound: match &came.found {
-            Some(found) => found.bound,
-            None => came.bound,
-        },
+        bound: came.bound,
+        least: came.bound,
         complete: (came.kind == Kind::Exhaustive).then_some(came.complete),
+        cut: came.cut,
         seconds: came.seconds,
         seed: sampled.then_some(settings.seed),
         events: came.events,
@@ -237,11 +236,6 @@ fn explored(race: &Arc<Race>, job: &Job) -> (Settings, Exploration) {
     (asked, came)
 }
 
-/// Did an exploration that goes on behind what it finds end before its time?
-fn cut(came: &Exploration) -> bool {
-    came.kind == Kind::Exhaustive && !came.complete
-}
-
 fn finding(
     job: &Job,
     race: &Arc<Race>,
@@ -250,7 +244,7 @@ fn finding(
     unexpected: bool,
     keep: bool,
 ) -> Finding {
-    let known = |what: &str| settings.known.iter().any(|known| known == what);
+    let known = |what: &str| settings.known.iter().any(|known| known.what() == what);
     let mut violations = found.violations.iter();
     let first = violations.find(|violation| !known(violation.what));
     let mut finding = Finding {

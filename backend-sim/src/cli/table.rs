@@ -51,9 +51,15 @@ pub(crate) fn row(
         Some(bound) if loom => format!("loom bound {bound}"),
         _ => job.engine().to_owned(),
     };
-    let complete = row
-        .complete
-        .map(|complete| if complete { "yes" } else { "no" });
+    let complete = row.complete.map(|complete| match (complete, row.cut) {
+        (true, _) => "yes",
+        (false, true) => "no",
+        (false, false) => "found",
+    });
+    let bound = match (row.least, row.bound) {
+        (Some(least), Some(bound)) if least < bound => Some(format!("{least}-{bound}")),
+        (_, bound) => bound.map(|bound| bound.to_string()),
+    };
     writeln!(
         out,
         "{name:width$}  {engine:ENGINE$}  {:>6}  {:>5}  {:>10}  {:>10}  {:>5}  {:>8}  {:>8.3}  {}",
@@ -61,7 +67,7 @@ pub(crate) fn row(
         job.subject.pages(),
         or_dash(row.operations),
         row.executions,
-        or_dash(row.bound),
+        or_dash(bound),
         or_dash(complete),
         row.seconds,
         row.says,

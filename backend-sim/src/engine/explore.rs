@@ -267,7 +267,7 @@ pub(crate) fn by_shuttle(body: &Body, settings: &Settings) -> Exploration {
 fn exhaustive(body: &Body, settings: &Settings) -> Exploration {
     let began = Instant::now();
     let collected = Arc::new(Mutex::new(Collected::default()));
-    let mut complete = settings.from <= settings.bound;
+    let (mut complete, mut cut) = (false, false);
     let mut reached = settings.from;
     for bound in settings.from..=settings.bound {
         if lock(&collected).enough(settings, Some(bound)) {
@@ -280,15 +280,20 @@ fn exhaustive(body: &Body, settings: &Settings) -> Exploration {
             Chooser::Search(search) => search.exhausted(),
             _ => false,
         });
-        if lock(&collected).enough(settings, Some(bound)) {
-            break;
-        }
         complete = exhausted;
         if !complete {
+            cut = !lock(&collected).enough(settings, Some(bound));
             break;
         }
     }
-    finished(collected, Kind::Exhaustive, Some(reached), complete, began)
+    finished(
+        collected,
+        Kind::Exhaustive,
+        Some(reached),
+        complete,
+        cut,
+        began,
+    )
 }
 
 /// So many schedules of shuttle's.
@@ -309,7 +314,11 @@ fn sampled(body: &Body, settings: &Settings) -> Exploration {
     };
     board(|board| board.chooser = Chooser::Outside);
     run(body, settings, bound, Some(outside), &collected);
-    finished(collected, settings.kind, bound, false, began)
+    let cut = {
+        let collected = lock(&collected);
+        collected.found.is_none() && collected.executions < settings.executions
+    };
+    finished(collected, settings.kind, bound, false, cut, began)
 }
 
 fn finished(
@@ -317,6 +326,7 @@ fn finished(
     kind: Kind,
     bound: Option<u32>,
     complete: bool,
+    cut: bool,
     began: Instant,
 ) -> Exploration {
     let collected = std::mem::take(&mut *lock(&collected));
@@ -325,6 +335,7 @@ fn finished(
         executions: collected.executions,
         bound,
         complete,
+        cut,
         seconds: began.elapsed().as_secs_f64(),
         operations: collected.operations,
         all_operations: collected.all_operations,

@@ -228,8 +228,9 @@ fn check<const FENCES: bool>(
     builder.max_branches = 20_000;
     builder.preemption_bound = Some(settings.bound as usize);
     // Loom looks at its limits every so many executions.
-    builder.checkpoint_interval = 100;
-    builder.max_permutations = usize::try_from(settings.executions).ok();
+    builder.checkpoint_interval = 1;
+    // It counts from one, and looks before it runs.
+    builder.max_permutations = usize::try_from(settings.executions.saturating_add(1)).ok();
     builder.max_duration = None;
     let (race, settings, collected) = (race.clone(), settings.clone(), collected.clone());
     builder.check(move || {
@@ -256,6 +257,8 @@ pub(crate) fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings)
         executions: collected.executions,
         bound: Some(settings.bound),
         complete: false,
+        // Loom returns alike from its last execution and from the last that it may do.
+        cut: collected.executions >= settings.executions,
         seconds: began.elapsed().as_secs_f64(),
         operations: 0,
         all_operations: 0,

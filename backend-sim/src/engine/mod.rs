@@ -38,7 +38,7 @@ use crate::race::{defect, Effort, Race};
 use crate::violation::{Invariant, Violation};
 use migrate_pin_core::PolicyKind;
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 /// Which engine.
@@ -77,6 +77,45 @@ pub struct Behind {
     pub bound: u32,
 }
 
+/// What is known to break, in the words of a violation ([`Violation::what`]).
+#[derive(Clone, Debug)]
+pub struct Known {
+    what: String,
+    said: Arc<AtomicBool>,
+}
+
+impl Known {
+    /// These words.
+    #[must_use]
+    pub fn new(what: String) -> Self {
+        Self {
+            what,
+            said: Arc::default(),
+        }
+    }
+
+    /// The words.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Has a violation said them, to this or to one of its clones? Nothing was hidden if not.
+    #[must_use]
+    pub fn said(&self) -> bool {
+        self.said.load(Ordering::Relaxed)
+    }
+
+    /// Are these the words of a violation?
+    pub(crate) fn is(&self, what: &str) -> bool {
+        let same = self.what == what;
+        if same {
+            self.said.store(true, Ordering::Relaxed);
+        }
+        same
+    }
+}
+
 /// What is asked of an engine.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -102,7 +141,7 @@ pub struct Settings {
     pub bugs: &'static [Bug],
     /// What is known to break ([`Violation::what`]): an execution in which nothing else does is no violation. What one defect
     /// brings about would hide all that come after it otherwise.
-    pub known: Vec<String>,
+    pub known: Vec<Known>,
     /// Go on behind what breaks. None ends at the first.
     pub behind: Option<Behind>,
     /// Set when nobody wants to know any more: ends before the next execution.
@@ -134,7 +173,7 @@ impl Settings {
 
     /// Is there something among these that is not known?
     pub(crate) fn news(&self, violations: &[Violation]) -> bool {
-        let known = |violation: &Violation| self.known.iter().any(|what| what == violation.what);
+        let known = |violation: &Violation| self.known.iter().any(|known| known.is(violation.what));
         violations.iter().any(|violation| !known(violation))
     }
 
@@ -162,8 +201,11 @@ pub struct Exploration {
     pub executions: u64,
     /// The largest bound that was explored, in part at least; none for what has no bound.
     pub bound: Option<u32>,
-    /// Every schedule of that bound was run, or a violation was found. Only exhaustive says so.
+    /// Every schedule of that bound was run. Only exhaustive says so.
     pub complete: bool,
+    /// It gave up before its end: after so many executions as it may do at most, or since nobody wants to know any more. Never
+    /// what was sampled, which has no end, unless it has fewer samples than it was asked for.
+    pub cut: bool,
     /// Wall time.
     pub seconds: f64,
     /// Visible operations of the longest execution; 0 if the engine can't say (loom).

@@ -113,7 +113,7 @@ impl Race {
         if let Some(verdict) = broke {
             return verdict;
         }
-        if came.kind == Kind::Exhaustive && !came.complete {
+        if came.cut {
             return Verdict::Incomplete;
         }
         match own {
@@ -190,9 +190,9 @@ impl Race {
         // Beyond its own bound a race may show more, and below less.
         let differs = expected.is_some_and(|expected| match self.own(settings, came) {
             Own::Same if came.kind == Kind::Exhaustive => {
-                came.complete && !(all(expected, &shown) && all(&shown, expected))
+                !came.cut && (!all(expected, &shown) || !all(&shown, expected))
             }
-            Own::More => came.complete && !all(expected, &shown),
+            Own::More => !came.cut && !all(expected, &shown),
             Own::Less(..) => !all(&shown, expected),
             Own::Same | Own::Other => false,
         });

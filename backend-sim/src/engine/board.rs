@@ -256,7 +256,7 @@ impl Board {
         let all = self.pauses.iter().enumerate();
         let can = all.filter(|(actor, _)| candidates >> actor & 1 != 0);
         let fewest = can.clone().map(|(_, pauses)| *pauses).min().unwrap_or(0);
-        let fresh = can.filter(|(_, pauses)| **pauses < fewest.saturating_add(MAX_PAUSES_FED));
+        let fresh = can.filter(|(_, pauses)| **pauses - fewest < MAX_PAUSES_FED);
         fresh.fold(0, |set, (actor, _)| set | 1 << actor)
     }
 

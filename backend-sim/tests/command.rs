@@ -170,42 +170,58 @@ fn wrong_usage_is_2_and_says_what_was_expected() {
     }
 }
 
+/// So many executions of `acquire-write` by one engine.
+fn explore(engine: &str, executions: &str, more: &[&str]) -> Output {
+    let race = [
+        "check",
+        "--scenario",
+        "acquire-write",
+        "--policy",
+        "hardened",
+    ];
+    let asked = ["--engine", engine, "--executions", executions];
+    run(&[&race[..], &asked, more].concat())
+}
+
 #[test]
 fn incomplete_is_3() {
     for engine in ["exhaustive", "loom"] {
-        let output = run(&[
-            "check",
-            "--scenario",
-            "acquire-write",
-            "--engine",
-            engine,
-            "--executions",
-            "3",
-            "--policy",
-            "hardened",
-        ]);
+        let output = explore(engine, "1", &["--format", "jsonl"]);
         assert_eq!(status(&output), 3, "{}", out(&output));
-        assert!(out(&output).contains("incomplete"));
+        let row = rows(&output).remove(0);
+        let said = ["executions", "verdict"].map(|field| row[field].clone());
+        assert_eq!(said, [Value::from(1), "incomplete".into()], "{row}");
+        let complete = (engine == "exhaustive").then_some(false);
+        assert_eq!(row["complete"].as_bool(), complete, "{row}");
     }
+}
+
+/// Every schedule of the bound was run, or something was found before, or it gave up.
+#[test]
+fn a_row_says_of_which_bound_every_schedule_was_run() {
+    let check = |arguments: &[&str]| out(&run(&[&["check"], arguments].concat()));
+    let cell = |text: &str, name: &str, columns: [usize; 2]| {
+        let (cells, _) = cells(text, name);
+        columns.map(|column| cells[column].to_owned())
+    };
+    let seeded = check(&["--scenario", "trylock-not-atomic"]);
+    assert_eq!(cell(&seeded, "trylock-not-atomic", [6, 7]), ["2", "found"]);
+    // What broke at bound 0 does not keep the rest of the race's own bound from being run; a larger one is not begun.
+    let posted = ["--policy", "as-posted", "--scenario", BROKEN_AS_POSTED];
+    assert_eq!(
+        cell(&check(&posted), BROKEN_AS_POSTED, [6, 7]),
+        ["2", "yes"]
+    );
+    let far = check(&[&posted[..], &["--bound", "3"]].concat());
+    assert_eq!(cell(&far, BROKEN_AS_POSTED, [6, 7]), ["2", "yes"]);
+    let cut = check(&[&posted[..], &["--executions", "1"]].concat());
+    assert_eq!(cell(&cut, BROKEN_AS_POSTED, [6, 7])[1], "no");
 }
 
 #[test]
 fn sampling_is_never_incomplete() {
     for engine in ["random", "pct"] {
-        let arguments = [
-            "check",
-            "--scenario",
-            "acquire-write",
-            "--engine",
-            engine,
-            "--executions",
-            "5",
-            "--policy",
-            "hardened",
-            "--seed",
-            "7",
-        ];
-        let output = run(&arguments);
+        let output = explore(engine, "5", &["--seed", "7"]);
         assert_eq!(status(&output), 0, "{}", out(&output));
         assert!(out(&output).contains("seed 7"));
     }

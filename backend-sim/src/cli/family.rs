@@ -104,3 +104,49 @@ fn broken(begun: &[&Row]) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::select::Subject;
+    use crate::cli::table;
+    use migrate_pin_core::PolicyKind;
+    use migrate_pin_sim::engine::Settings;
+    use migrate_pin_sim::race::Race;
+    use std::sync::Arc;
+
+    /// The bound and what is said of it, in the row of a family of two: of each the bound, was it complete, and did it give up?
+    fn told(rows: [(u32, bool, bool); 2]) -> String {
+        let race = Race {
+            family: "family".into(),
+            ..Race::BASE
+        };
+        let job = Job {
+            policy: PolicyKind::AsPosted,
+            subject: Subject::Race(Arc::new(race)),
+            settings: vec![Settings::exhaustive(3)],
+            broken: &[],
+        };
+        let rows = rows.map(|(bound, complete, cut)| Row {
+            bound: Some(bound),
+            least: Some(bound),
+            complete: Some(complete),
+            cut,
+            ..Row::bare(&job, End::Ok, "ok".to_owned())
+        });
+        let sum = sum(&job, &rows.each_ref(), 2);
+        let mut line = Vec::new();
+        table::row(&mut line, name(&job, false), &job, &sum, 10).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        let cells: Vec<_> = line.split_whitespace().collect();
+        cells[6..8].join(" ")
+    }
+
+    #[test]
+    fn a_family_is_complete_if_all_are_from_the_least_bound_to_the_largest() {
+        assert_eq!(told([(3, true, false), (3, true, false)]), "3 yes");
+        assert_eq!(told([(1, true, false), (3, true, false)]), "1-3 yes");
+        assert_eq!(told([(3, true, false), (1, false, false)]), "1-3 found");
+        assert_eq!(told([(3, false, true), (1, false, false)]), "1-3 no");
+    }
+}

@@ -36,7 +36,8 @@ const fn expected(
     }
 }
 
-/// Longer than 200 operations on 6.12 with two preemptions, so that they are explored with one there.
+/// Longer than 200 operations on 6.12 with two preemptions, so that they are explored with one there. Of `acquire-reclaim-read` each two
+/// are there with two: `reclaim-acquire`, `acquire-read`, `reclaim-acquired`.
 const LONG: &[&str] = &[
     "two-drivers-opposite-order",
     "dma-huge",
@@ -251,7 +252,14 @@ const TABLE: &[Expected] = &[
     expected("dma-after", &[], &[], &[], &[]),
     expected(
         "dma-slow-while",
-        &[TrylockBusy, Restore, MigrationWait, Blocked],
+        &[
+            TrylockBusy,
+            Restore,
+            MigrationWait,
+            Blocked,
+            FaultedBack,
+            Unpinned,
+        ],
         &[Restore],
         &[],
         &[RefusedUnpinPut],

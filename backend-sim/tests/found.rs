@@ -298,3 +298,48 @@ fn a_page_that_comes_from_swap_is_not_freed_while_it_is_locked() {
         sound(&found.run((4..64).map(all)), Event::SwapCacheHit);
     }
 }
+
+/// While a zap has not flushed yet, a CPU writes to the page that came after what was zapped, and a driver that unmaps that one has cleared
+/// its entry: what is written is not lost with what was zapped, the driver gets it.
+#[test]
+fn what_is_written_to_the_page_after_a_zapped_one_is_kept_when_that_is_unmapped() {
+    for shape in SHAPES {
+        let (at, pages) = (1, 1);
+        let found = Found {
+            shape,
+            stands: vec![(1, Populate::Written(10))],
+            given: vec![By(1, Step::Read(1))],
+            programs: vec![
+                (0, vec![Step::Write(1, 1001), Step::Write(1, 1002)]),
+                (
+                    1,
+                    vec![
+                        Step::Acquire {
+                            at,
+                            pages,
+                            access: Access::Read,
+                        },
+                        Step::DeviceRead(1),
+                    ],
+                ),
+                (3, vec![Step::DontNeed { at, pages }]),
+            ],
+            bugs: &[],
+        };
+        let all = (8..24).flat_map(|zapped| {
+            (8..32).flat_map(move |unmapped| {
+                (12..20).map(move |written| {
+                    vec![
+                        (2, zapped),
+                        (0, written),
+                        (1, unmapped),
+                        (0, ON),
+                        (1, ON),
+                        (0, ON),
+                    ]
+                })
+            })
+        });
+        sound(&found.run(all), Event::StaleTlbHit);
+    }
+}

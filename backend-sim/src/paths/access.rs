@@ -173,11 +173,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             return false;
         }
         let now = self.m.ledger.lock().shadow(mm, vpn);
-        match cached {
-            // A huge zero page is not in the ledger, and reads as an empty entry does.
-            Entry::Zero(_) => !matches!(now, Entry::Zero(_) | Entry::None),
-            _ => now.named() != cached.named() || now.present() != cached.present(),
-        }
+        is_elsewhere(cached, now) || !matches!(cached, Entry::Zero(_)) && !now.present()
     }
 
     /// The hardware walks the page table, without any lock, and sets accessed and dirty bits as it goes.
@@ -282,18 +278,24 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
     }
 
-    /// Is the page being zapped, and the translation one that is about to be flushed?
+    /// Is the page being zapped, and the translation one that is about to be flushed? One of the page that came after it is not, though
+    /// whoever moves that page on has cleared its entry, or made it a migration entry: he will flush, and take what was written.
     fn raced(&self, mm: MmId, vpn: usize, entry: Entry) -> bool {
         if !S::LEDGER {
             return false;
         }
-        let open = self
-            .m
-            .ledger
-            .lock()
-            .windows
-            .iter()
-            .any(|(zapped, first, until, _)| *zapped == mm && (*first..*until).contains(&vpn));
-        open && self.is_stale(mm, vpn, entry)
+        let books = self.m.ledger.lock();
+        let mut windows = books.windows.iter();
+        windows.any(|(zapped, first, until, _)| *zapped == mm && (*first..*until).contains(&vpn))
+            && is_elsewhere(entry, books.standing(mm, vpn))
+    }
+}
+
+/// Does a translation lead to another page than the one that stands in its place?
+fn is_elsewhere(cached: Entry, stands: Entry) -> bool {
+    match cached {
+        // A huge zero page is not in the ledger, and reads as an empty entry does.
+        Entry::Zero(_) => !matches!(stands, Entry::Zero(_) | Entry::None),
+        _ => stands.named() != cached.named(),
     }
 }

@@ -4,13 +4,13 @@ use migrate_pin_core::{Access, PolicyKind};
 use migrate_pin_sim::engine::replay::replay;
 use migrate_pin_sim::engine::{explore, Kind, Settings};
 use migrate_pin_sim::race::verdict::Verdict;
-use migrate_pin_sim::race::{self, Effort, Program, Race};
+use migrate_pin_sim::race::{self, generated, Effort, Program, Race};
 use migrate_pin_sim::scenario::{catalogue, Step};
 use migrate_pin_sim::{
     Config, DeviceSpec, DriverKind, LockName, MemcgId, MmId, MmSpec, Populate, VmaSpec,
 };
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -135,41 +135,64 @@ fn judged(race: &Arc<Race>, policy: PolicyKind) -> (Verdict, usize) {
     (race.judge(policy, &settings, &came), came.operations)
 }
 
-/// Has it more operations than it may? Not counted under `AsPosted` if there is `Hardened`: what is broken retries for ever.
+/// Has it more operations than it may?
 fn too_long(race: &Race, policy: PolicyKind, operations: usize) -> bool {
-    let counts = race.hardened == (policy == PolicyKind::Hardened);
-    counts && matches!(race.effort, Effort::Bound(_)) && operations > OPERATIONS
+    let written = policy == PolicyKind::AsPosted && LONG_AS_POSTED.contains(&&*race.name);
+    matches!(race.effort, Effort::Bound(_)) && operations > OPERATIONS && !written
 }
 
-/// Retries and all, in the longest execution of every race at its own bound.
+/// Races that somebody thought of in which `AsPosted` refuses faults that `Hardened` lets pass, so that they are tried again. A fault has
+/// no smaller steps to be cut at.
+const LONG_AS_POSTED: [&str; 5] = [
+    "to-device-write-on-6-12",
+    "device-page-fault-fault-on-6-12",
+    "gup-to-device-on-6-12",
+    "faults-refuse-each-other",
+    "dontneed-reads-stale-on-6-12",
+];
+
+/// In the longest execution of every race at its own bound in which nothing breaks, retries and all, under each policy that it is run
+/// under. Those that can't be cut are named, and no others are.
 #[test]
 fn no_race_has_more_than_200_operations_at_its_own_bound() {
     let races: Vec<_> = race::all().into_iter().map(Arc::new).collect();
+    let jobs: Vec<_> = races
+        .iter()
+        .flat_map(|race| POLICIES.map(|policy| (race, policy)))
+        .filter(|(race, policy)| race.runs_under(*policy))
+        .collect();
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
     let next = AtomicUsize::new(0);
     let count = || {
         let mut long = Vec::new();
-        while let Some(race) = races.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let policy = match race.hardened {
-                true => PolicyKind::Hardened,
-                false => PolicyKind::AsPosted,
-            };
-            let (_, operations) = judged(race, policy);
-            if too_long(race, policy, operations) {
-                long.push(format!("{}: {operations}", race.name));
+        while let Some((race, policy)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (_, operations) = judged(race, *policy);
+            if too_long(race, *policy, operations) {
+                long.push((format!("{policy:?} {}", race.name), operations));
             }
         }
         long
     };
-    let long: Vec<_> = std::thread::scope(|scope| {
+    let long: BTreeMap<_, _> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(count)).collect();
         threads
             .into_iter()
             .flat_map(|thread| thread.join().unwrap())
             .collect()
     });
-    assert!(next.into_inner() >= races.len() && races.len() > 10_000);
-    assert!(long.is_empty(), "to be cut: {long:#?}");
+    assert!(next.into_inner() >= jobs.len() && jobs.len() > 20_000);
+    let named = |policy| generated::uncut(policy).map(move |name| format!("{policy:?} {name}"));
+    let named: BTreeSet<_> = POLICIES.into_iter().flat_map(named).collect();
+    let unnamed: Vec<_> = long
+        .iter()
+        .filter(|(name, _)| !named.contains(*name))
+        .collect();
+    assert!(unnamed.is_empty(), "to be cut: {unnamed:#?}");
+    let short: Vec<_> = named
+        .iter()
+        .filter(|name| !long.contains_key(*name))
+        .collect();
+    assert!(short.is_empty(), "named, and not long: {short:#?}");
 }
 
 const POLICIES: [PolicyKind; 2] = [PolicyKind::Hardened, PolicyKind::AsPosted];
@@ -182,12 +205,13 @@ fn races_come_to_what_they_say() {
     let named = catalogue.iter().filter(named).count();
     assert!(named >= 30, "only {named} races name events");
     // A step that has no divisor in common with how many programs and pages there are.
-    let generated = race::generated::all().into_iter().step_by(61);
+    let generated = generated::all().into_iter().step_by(61);
     let mut failed = Vec::new();
     for race in catalogue.into_iter().chain(generated).map(Arc::new) {
         for policy in POLICIES.into_iter().filter(|p| race.runs_under(*p)) {
             let (verdict, operations) = judged(&race, policy);
-            if too_long(&race, policy, operations) {
+            let uncut = generated::uncut(policy).any(|name| name == race.name);
+            if too_long(&race, policy, operations) && !uncut {
                 failed.push(format!("{}: {operations} operations", race.name));
             }
             if verdict.failed() || verdict == Verdict::Incomplete {

@@ -29,7 +29,8 @@ const STACK: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 struct Collected {
     executions: u64,
-    operations: usize,
+    /// Of the longest execution in which nothing broke, and of the longest in which something did.
+    operations: [usize; 2],
     all_operations: u64,
     events: EventSet,
     states: BTreeSet<Vec<String>>,
@@ -233,9 +234,11 @@ fn run(
         collected.events = collected.events.union(outcome.events);
         board(|board| {
             let tally = board.tally();
-            collected.operations = collected.operations.max(tally.operations);
+            let broke = settings.news(&outcome.violations);
+            let longest = &mut collected.operations[usize::from(broke)];
+            *longest = tally.operations.max(*longest);
             collected.all_operations += tally.operations as u64;
-            if settings.news(&outcome.violations) {
+            if broke {
                 let found = Found {
                     broken: outcome.broken,
                     violations: outcome.violations,
@@ -337,7 +340,10 @@ fn finished(
         complete,
         cut,
         seconds: began.elapsed().as_secs_f64(),
-        operations: collected.operations,
+        operations: match collected.operations {
+            [0, broke] => broke,
+            [held, _] => held,
+        },
         all_operations: collected.all_operations,
         events: collected.events,
         states: collected.states,

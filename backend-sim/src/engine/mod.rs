@@ -208,7 +208,8 @@ pub struct Exploration {
     pub cut: bool,
     /// Wall time.
     pub seconds: f64,
-    /// Visible operations of the longest execution; 0 if the engine can't say (loom).
+    /// Visible operations of the longest execution in which nothing broke, since what is broken may retry for ever; if something broke
+    /// in all of them, of the longest. 0 if the engine can't say (loom).
     pub operations: usize,
     /// Visible operations of all executions.
     pub all_operations: u64,

@@ -31,8 +31,6 @@ pub(crate) struct Kind {
     pub(crate) given: &'static [By],
     /// Has a device a part in it before anybody acts?
     pub(crate) device: bool,
-    /// Has a child the page as well?
-    pub(crate) shared: bool,
     /// Is the second actor in the address space to fork into?
     pub(crate) child: bool,
     /// Is it a huge page?
@@ -170,7 +168,6 @@ const fn plain(
         populate,
         given: &[],
         device: false,
-        shared: false,
         child: false,
         huge: false,
         migrated: false,
@@ -300,7 +297,6 @@ pub(crate) const KINDS: &[Kind] = &[
     ),
     Kind {
         given: &[By(0, Step::Fork(B))],
-        shared: true,
         ..plain(
             "shared-by-fork",
             "anonymous memory shared with a child",
@@ -310,7 +306,6 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind {
         given: &[By(0, Step::Fork(B))],
         config: WITH_CHILD,
-        shared: true,
         child: true,
         ..plain(
             "childs",
@@ -324,7 +319,6 @@ pub(crate) const KINDS: &[Kind] = &[
             By(0, Step::Fork(B)),
         ],
         config: WITH_CHILD,
-        shared: true,
         child: true,
         migrated: true,
         device: true,
@@ -357,7 +351,6 @@ pub(crate) const KINDS: &[Kind] = &[
     },
     Kind {
         migrated: true,
-        shared: true,
         ..given(
             "on-device-shared",
             "migrated to a device, then shared with a child",
@@ -383,7 +376,6 @@ pub(crate) const RACE_KINDS: &[Kind] = &[Kind {
 pub(crate) const WORLD_KINDS: &[Kind] = &[
     Kind {
         given: &[By(0, Step::Fork(B)), By(2, Step::Read(1))],
-        shared: true,
         ..plain(
             "shared-by-fork-read",
             "anonymous memory shared with a child, in the TLB of the child's CPU",
@@ -412,7 +404,7 @@ const TWO_WRITTEN: &[(MmId, u16, Populate)] =
     &[(A, 1, Populate::Written(7)), (A, 2, Populate::Written(8))];
 
 /// Two pages each, at 1 and 2.
-pub(crate) const TRIPLE_KINDS: &[Kind] = &[
+pub(crate) static TRIPLE_KINDS: &[Kind] = &[
     plain("written", "anonymous memory", TWO_WRITTEN),
     plain(
         "half-swapped",

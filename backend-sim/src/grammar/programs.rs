@@ -25,42 +25,27 @@ impl Role {
     }
 }
 
-/// How many visible operations there are in it, more or less: a race has 200 at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Length {
-    /// Few, also where a huge page has become small ones.
-    Short,
-    /// Many where there is more than one page or mapping.
-    Long,
-    /// It may copy a page, or take one back from a device.
-    Copies,
-}
-
 /// A short program.
 pub(crate) struct Short {
     pub(crate) name: &'static str,
     pub(crate) role: Role,
     /// Only for pages of this kind of area; none for all.
     pub(crate) place: Option<Place>,
-    /// How long it is where it is longest.
-    pub(crate) length: Length,
     pub(crate) steps: &'static [Step],
 }
 
 const fn pinner(name: &'static str, steps: &'static [Step]) -> Short {
-    let (role, length) = (Role::Pinner, Length::Long);
+    let role = Role::Pinner;
     Short {
         role,
-        length,
         ..other(name, steps)
     }
 }
 
 const fn mover(name: &'static str, steps: &'static [Step]) -> Short {
-    let (role, length) = (Role::Mover, Length::Long);
+    let role = Role::Mover;
     Short {
         role,
-        length,
         ..other(name, steps)
     }
 }
@@ -70,24 +55,7 @@ const fn other(name: &'static str, steps: &'static [Step]) -> Short {
         name,
         role: Role::Other,
         place: None,
-        length: Length::Short,
         steps,
-    }
-}
-
-const fn long(name: &'static str, steps: &'static [Step]) -> Short {
-    let length = Length::Long;
-    Short {
-        length,
-        ..other(name, steps)
-    }
-}
-
-const fn copier(name: &'static str, steps: &'static [Step]) -> Short {
-    let length = Length::Copies;
-    Short {
-        length,
-        ..other(name, steps)
     }
 }
 
@@ -105,7 +73,6 @@ const fn gup(at: u16, write: bool, pin: bool) -> Step {
 
 const FORK: Short = Short {
     role: Role::Fork,
-    length: Length::Long,
     ..other("fork", &[Step::Fork(B)])
 };
 
@@ -121,23 +88,20 @@ pub(crate) const PAIRS: &[Short] = &[
     ),
     mover("to-device", &[Step::ToDevice { at: 1, pages: 1 }]),
     // It ends with setup, when nothing is on a device.
-    Short {
-        length: Length::Short,
-        ..mover(
-            "to-system",
-            &[
-                Step::Setup {
-                    at: 1,
-                    pages: 1,
-                    purpose: Purpose::ToSystem,
-                },
-                Step::Provide,
-                Step::Pages,
-                Step::Map,
-                Step::Finalize,
-            ],
-        )
-    },
+    mover(
+        "to-system",
+        &[
+            Step::Setup {
+                at: 1,
+                pages: 1,
+                purpose: Purpose::ToSystem,
+            },
+            Step::Provide,
+            Step::Pages,
+            Step::Map,
+            Step::Finalize,
+        ],
+    ),
     mover(
         "give-up",
         &[
@@ -153,13 +117,13 @@ pub(crate) const PAIRS: &[Short] = &[
     pinner("revoke", &[Step::Revoke { at: 1, pages: 1 }]),
     other("device-add", &[Step::DeviceAdd(1, 1)]),
     other("read", &[Step::Read(1)]),
-    copier("write", &[Step::Write(1, 90)]),
+    other("write", &[Step::Write(1, 90)]),
     other("gup-read", &[gup(1, false, false), Step::GupPut]),
-    copier(
+    other(
         "gup-write",
         &[gup(1, true, false), Step::GupWrite(91), Step::GupPut],
     ),
-    copier(
+    other(
         "dma",
         &[gup(1, true, true), Step::GupWrite(92), Step::GupPut],
     ),
@@ -174,10 +138,10 @@ pub(crate) const PAIRS: &[Short] = &[
         }],
     ),
     other("dontneed", &[Step::DontNeed { at: 1, pages: 1 }]),
-    long("exit", &[Step::Exit]),
-    long("oom-reap", &[Step::OomReap]),
-    long("reclaim", &[Step::Reclaim(1)]),
-    long("compact", &[Step::Compact(1)]),
+    other("exit", &[Step::Exit]),
+    other("oom-reap", &[Step::OomReap]),
+    other("reclaim", &[Step::Reclaim(1)]),
+    other("compact", &[Step::Compact(1)]),
     other("drain", &[Step::Drain]),
     Short {
         place: Some(Place::Shared),
@@ -246,8 +210,8 @@ pub(crate) const MORE: &[Short] = &[
     other("isolate", &[Step::Isolate(1), Step::Putback]),
     other("get-page", &[Step::GetPage(1), Step::PutPage]),
     // What is thrown away and written again goes through the batch of its CPU.
-    long("drain-and-reclaim", &[Step::Drain, Step::Reclaim(1)]),
-    long("drain-and-compact", &[Step::Drain, Step::Compact(1)]),
+    other("drain-and-reclaim", &[Step::Drain, Step::Reclaim(1)]),
+    other("drain-and-compact", &[Step::Drain, Step::Compact(1)]),
     other(
         "read-around-dontneed",
         &[
@@ -262,21 +226,21 @@ pub(crate) const MORE: &[Short] = &[
         &[Step::Read(1), Step::Munmap { at: 1, pages: 1 }],
     ),
     other("read-and-exit", &[Step::Read(1), Step::Exit]),
-    copier("write-twice", &[Step::Write(1, 97), Step::Write(1, 98)]),
+    other("write-twice", &[Step::Write(1, 97), Step::Write(1, 98)]),
     Short {
         role: Role::Fork,
-        ..copier("write-and-fork", &[Step::Write(1, 99), Step::Fork(B)])
+        ..other("write-and-fork", &[Step::Write(1, 99), Step::Fork(B)])
     },
     other("huge-fault", &[Step::HugeFault(1)]),
-    copier(
+    other(
         "huge-fault-and-write",
         &[Step::HugeFault(1), Step::Write(1, 89)],
     ),
-    copier(
+    other(
         "munmap-and-write-next",
         &[Step::Munmap { at: 1, pages: 1 }, Step::Write(2, 95)],
     ),
-    copier("write-next", &[Step::Write(2, 96)]),
+    other("write-next", &[Step::Write(2, 96)]),
     other(
         "mprotect-back",
         &[Step::Mprotect {
@@ -305,9 +269,9 @@ pub(crate) const TRIPLES: &[Short] = &[
         ],
     ),
     mover("to-device", &[Step::ToDevice { at: 1, pages: 1 }]),
-    copier("write", &[Step::Write(1, 90)]),
+    other("write", &[Step::Write(1, 90)]),
     other("read-second", &[Step::Read(2)]),
-    copier("dma", &[gup(2, true, true), Step::GupPut]),
+    other("dma", &[gup(2, true, true), Step::GupPut]),
     FORK,
     other("dontneed", &[Step::DontNeed { at: 1, pages: 2 }]),
     other("reclaim", &[Step::Reclaim(1)]),

@@ -90,9 +90,9 @@ pub struct Race {
     /// What must break under `Hardened`, for a machine that is broken; none if nothing may.
     pub breaks: Option<Invariant>,
     /// Is it run under `Hardened`? Not if the driver is the one as posted, whose releases no policy of core's could
-    /// mend.
+    /// mend, nor a generated race that is too long there, and cut.
     pub hardened: bool,
-    /// What must come of it under `AsPosted`; none if it is not run.
+    /// What must come of it under `AsPosted`; none if it is not run, such as a generated race that is too long there, and cut.
     pub posted: Option<Posted>,
     /// How it is explored by default.
     pub effort: Effort,

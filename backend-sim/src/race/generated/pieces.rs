@@ -4,18 +4,34 @@
 use crate::config::DriverKind;
 use crate::driver::session::Purpose;
 use crate::grammar::kinds::Kind;
-use crate::grammar::programs::{Length, Short};
+use crate::grammar::programs::Short;
 use crate::scenario::{By, Step};
 
-/// A program, or a half of one.
+/// How much of a program a piece is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// All of it.
+    Whole,
+    /// A migration until it has unmapped the page.
+    Begins,
+    /// The same with no page left on the device.
+    WithoutPage,
+    /// The same of a huge page that has been split.
+    SplitWithoutPage,
+    /// A migration from there on, and what comes after it.
+    Ends,
+    /// No less of it is a race.
+    Least,
+}
+
+/// A program, or a part of one.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub(super) name: String,
     /// Is it a driver's?
     pub(super) drives: bool,
-    /// Has the device no page left for it?
-    pub(super) without_page: bool,
-    /// What its actor has done before: first what brings the page where the program finds it, then what comes before the half.
+    part: Part,
+    /// What its actor has done before: first what brings the page where the program finds it, then what comes before the part.
     before: [Vec<Step>; 2],
     pub(super) steps: Vec<Step>,
 }
@@ -26,21 +42,155 @@ impl Piece {
         Self {
             name: program.name.to_owned(),
             drives: program.role.drives(),
-            without_page: false,
+            part: Part::Whole,
             before: [Vec::new(), Vec::new()],
             steps: program.steps.to_vec(),
         }
     }
 
-    fn part(program: &Short, half: &str, before: [Vec<Step>; 2], steps: Vec<Step>) -> Self {
+    /// Has the device no page left for it?
+    pub(super) fn without_page(&self) -> bool {
+        matches!(self.part, Part::WithoutPage | Part::SplitWithoutPage)
+    }
+
+    /// A part of it, from where its own actor has done this before.
+    fn part(&self, name: &str, part: Part, before: [&[Step]; 2], steps: &[Step]) -> Self {
         Self {
-            name: format!("{}-{half}", program.name),
-            before,
-            steps,
-            ..Self::whole(program)
+            name: format!("{}-{name}", self.name),
+            drives: self.drives,
+            part,
+            before: before.map(<[_]>::to_vec),
+            steps: steps.to_vec(),
+        }
+    }
+
+    /// It in parts; itself if there is no less of it.
+    fn parts(&self, kind: &Kind, driver: DriverKind) -> Vec<Self> {
+        let parts = match (self.part, self.drives) {
+            (Part::Whole, true) => self.stages(kind, driver),
+            (Part::Whole, false) => self.uses(kind),
+            (Part::Begins | Part::WithoutPage, _) if kind.huge => self.splits(),
+            (Part::Ends, _) => self.moves(),
+            _ => Vec::new(),
+        };
+        match parts.as_slice() {
+            [] => vec![self.clone()],
+            _ => parts,
+        }
+    }
+
+    /// A migration up to unmap, which is given up then, and from pages on; before that what the driver as posted does first,
+    /// faulting the page in.
+    fn stages(&self, kind: &Kind, driver: DriverKind) -> Vec<Self> {
+        let (at, purpose, grant) = match self.steps.first() {
+            Some(&Step::Acquire { at, access, .. }) => {
+                (at, Purpose::Pin(access), Some(Step::Grant { at, access }))
+            }
+            Some(&Step::ToDevice { at, .. }) => (at, Purpose::ToDevice, None),
+            // One that ends with setup, or is given up after it.
+            Some(Step::Setup { .. } | Step::Revoke { .. }) if kind.huge => return self.splits(),
+            _ => return Vec::new(),
+        };
+        let pages = 1;
+        let setup = [Step::Setup { at, pages, purpose }, Step::Provide];
+        let device_uses = &self.steps[1..];
+        let migrates = [Step::Pages, Step::Map, Step::Finalize];
+        if driver == DriverKind::Posted {
+            let faulted = [Step::FaultIn(at)];
+            let ends = [&migrates, device_uses].concat();
+            return vec![
+                self.part("faults-in", Part::Least, [&[], &[]], &faulted),
+                self.part(
+                    "without-page",
+                    Part::WithoutPage,
+                    [&faulted, &[]],
+                    &self.steps,
+                ),
+                self.part("ends", Part::Ends, [&faulted, &setup], &ends),
+            ];
+        }
+        // What stands on a device is migrated when somebody has brought it home.
+        let home = [Step::Read(at)];
+        let home = &home[..usize::from(kind.device)];
+        let given_up = [setup[0], setup[1], Step::Abandon];
+        let ends = [&migrates, grant.as_slice(), device_uses].concat();
+        vec![
+            self.part("begins", Part::Begins, [&[], &[]], &given_up),
+            self.part("ends", Part::Ends, [home, &setup], &ends),
+        ]
+    }
+
+    /// From a huge page on until it is split, and from the split page on.
+    fn splits(&self) -> Vec<Self> {
+        let before = [&self.before[0], &SPLIT[..]].concat();
+        let rest = match self.part {
+            Part::WithoutPage => Part::SplitWithoutPage,
+            _ => Part::Least,
+        };
+        // The same of all programs, so that there is one race of them.
+        let splits = Self {
+            name: "splits".to_owned(),
+            part: Part::Least,
+            before: [Vec::new(), Vec::new()],
+            steps: SPLIT.to_vec(),
+            ..self.clone()
+        };
+        vec![
+            splits,
+            self.part("from-split", rest, [&before, &[]], &self.steps),
+        ]
+    }
+
+    /// The rest of a migration, and what the device does then.
+    fn moves(&self) -> Vec<Self> {
+        let (moves, uses) = self.steps.split_at(3);
+        if uses.is_empty() {
+            return Vec::new();
+        }
+        let [first, then] = &self.before;
+        let after = [then, moves].concat();
+        vec![
+            self.part("moves", Part::Least, [first, then], moves),
+            self.part("uses", Part::Least, [first, &after], uses),
+        ]
+    }
+
+    /// A reference that is taken and put, and one that is used; from a device, a page that comes home, and one that has.
+    fn uses(&self, kind: &Kind) -> Vec<Self> {
+        match *self.steps {
+            [Step::Gup { at, .. } | Step::Write(at, _), ..] if kind.device => {
+                let home = [Step::Read(at)];
+                // There is a race of this program already.
+                let read = Self {
+                    name: "read".to_owned(),
+                    steps: home.to_vec(),
+                    part: Part::Least,
+                    ..self.clone()
+                };
+                vec![
+                    read,
+                    self.part("ends", Part::Least, [&home, &[]], &self.steps),
+                ]
+            }
+            [take @ Step::Gup { .. }, ref uses @ ..] => vec![
+                self.part("takes", Part::Least, [&[], &[]], &[take, Step::GupPut]),
+                // Taken before anybody has unmapped the page: it would wait.
+                self.part("uses", Part::Least, [&[take], &[]], uses),
+            ],
+            _ => Vec::new(),
         }
     }
 }
+
+/// A huge page becomes small ones, and nothing else comes of it: none is on a device.
+const SPLIT: [Step; 2] = [
+    Step::Setup {
+        at: 1,
+        pages: 1,
+        purpose: Purpose::ToSystem,
+    },
+    Step::Abandon,
+];
 
 /// What the actors have done before these pieces, in an order in which nobody waits.
 pub(super) fn given(pieces: &[Piece]) -> Vec<By> {
@@ -53,122 +203,46 @@ pub(super) fn given(pieces: &[Piece]) -> Vec<By> {
     all(0).chain(all(1)).collect()
 }
 
-/// Which programs of a race are cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// The drivers'.
-    Drivers,
-    /// The others', as far as they are long.
-    Others,
-    /// None: all pairs of the three.
-    Pairs,
+/// The races that the one of `pieces` is cut into: the drivers' pieces in parts, or else those of the others, each with each; of three
+/// actors whose drivers' programs have been cut, all pairs. Nothing if none of it can be cut.
+pub(super) fn cut(kind: &Kind, pieces: &[Piece], driver: DriverKind) -> Vec<Vec<Piece>> {
+    let wholes = pieces.iter().all(|piece| piece.part == Part::Whole);
+    if pieces.len() > 2 && (!wholes || driver == DriverKind::Posted) {
+        return pairs(pieces)
+            .map(|two| two.map(Piece::clone).to_vec())
+            .collect();
+    }
+    for drives in [true, false] {
+        let parts = pieces.iter().map(|piece| match piece.drives == drives {
+            true => piece.parts(kind, driver),
+            false => vec![piece.clone()],
+        });
+        let parts: Vec<_> = parts.collect();
+        if parts.iter().any(|parts| parts.len() > 1) {
+            return each_with_each(&parts);
+        }
+    }
+    match pieces.len() {
+        2 => Vec::new(),
+        _ => pairs(pieces)
+            .map(|two| two.map(Piece::clone).to_vec())
+            .collect(),
+    }
 }
 
-impl Cut {
-    /// The races that the one of `programs` is cut into.
-    pub(super) fn of(
-        self,
-        kind: &Kind,
-        programs: &[&Short],
-        driver: DriverKind,
-    ) -> Vec<Vec<Piece>> {
-        let mut all = vec![Vec::new()];
-        for program in programs {
-            let halves = match (self, program.role.drives()) {
-                (Self::Drivers, true) => stages(kind, program, driver),
-                (Self::Others, false) => uses(kind, program),
-                _ => vec![Piece::whole(program)],
-            };
-            let with = |pieces: &Vec<Piece>, half: &Piece| {
-                let mut pieces = pieces.clone();
-                pieces.push(half.clone());
-                pieces
-            };
-            all = all
-                .iter()
-                .flat_map(|pieces| halves.iter().map(move |half| with(pieces, half)))
-                .collect();
-        }
-        all
-    }
+fn each_with_each(parts: &[Vec<Piece>]) -> Vec<Vec<Piece>> {
+    parts.iter().fold(vec![Vec::new()], |all, parts| {
+        let with = |pieces: &Vec<Piece>, part: &Piece| {
+            [pieces.as_slice(), std::slice::from_ref(part)].concat()
+        };
+        all.iter()
+            .flat_map(|pieces| parts.iter().map(move |part| with(pieces, part)))
+            .collect()
+    })
 }
 
 /// All pairs of them.
 pub(super) fn pairs<T>(all: &[T]) -> impl Iterator<Item = [&T; 2]> {
     let first = all.iter().enumerate();
     first.flat_map(|(place, first)| all[place + 1..].iter().map(move |second| [first, second]))
-}
-
-/// A migration up to unmap, which is given up then, and from pages on; before that what the driver as posted does first, faulting the
-/// page in.
-fn stages(kind: &Kind, program: &Short, driver: DriverKind) -> Vec<Piece> {
-    let (at, purpose, grant) = match program.steps.first() {
-        Some(&Step::Acquire { at, access, .. }) => {
-            (at, Purpose::Pin(access), Some(Step::Grant { at, access }))
-        }
-        Some(&Step::ToDevice { at, .. }) => (at, Purpose::ToDevice, None),
-        _ => return vec![Piece::whole(program)],
-    };
-    let part = |half, before: [&[Step]; 2], steps: &[Step]| {
-        Piece::part(program, half, before.map(<[_]>::to_vec), steps.to_vec())
-    };
-    let pages = 1;
-    let setup = [Step::Setup { at, pages, purpose }, Step::Provide];
-    let device_uses = &program.steps[1..];
-    let migrates = [Step::Pages, Step::Map, Step::Finalize];
-    if driver == DriverKind::Posted {
-        let faulted = [Step::FaultIn(at)];
-        return vec![
-            part("faults-in", [&[], &[]], &faulted),
-            Piece {
-                without_page: true,
-                ..part("without-page", [&faulted, &[]], program.steps)
-            },
-            part(
-                "ends",
-                [&faulted, &setup],
-                &[&migrates, device_uses].concat(),
-            ),
-        ];
-    }
-    // What stands on a device is migrated when somebody has brought it home.
-    let home = [Step::Read(at)];
-    let home = &home[..usize::from(kind.device)];
-    let given_up = [setup[0], setup[1], Step::Abandon];
-    let grant = grant.as_slice();
-    vec![
-        part("begins", [&[], &[]], &given_up),
-        part(
-            "ends",
-            [home, &setup],
-            &[&migrates, grant, device_uses].concat(),
-        ),
-    ]
-}
-
-/// A reference that is taken and put, and one that is used; from a device, a page that comes home, and one that has.
-fn uses(kind: &Kind, program: &Short) -> Vec<Piece> {
-    if program.length != Length::Copies {
-        return vec![Piece::whole(program)];
-    }
-    let part = |half, before: [&[Step]; 2], steps: &[Step]| {
-        Piece::part(program, half, before.map(<[_]>::to_vec), steps.to_vec())
-    };
-    match *program.steps {
-        [Step::Gup { at, .. } | Step::Write(at, _), ..] if kind.device => {
-            let home = [Step::Read(at)];
-            // There is a race of this program already.
-            let read = Piece {
-                name: "read".to_owned(),
-                steps: home.to_vec(),
-                ..Piece::whole(program)
-            };
-            vec![read, part("ends", [&home, &[]], program.steps)]
-        }
-        [take @ Step::Gup { .. }, ref uses @ ..] => vec![
-            part("takes", [&[], &[]], &[take, Step::GupPut]),
-            part("uses", [&[], &[take]], uses),
-        ],
-        _ => vec![Piece::whole(program)],
-    }
 }

@@ -1,8 +1,9 @@
 //! What `cargo bench` measures, and prints with the machine it was measured on:
 //!
 //! - executions a second on one core of the exhaustive engine, for races on the simulated machine and for a bare model
-//!   beside each: as many actors, who do as many visible operations each on words of their own engine and nothing else.
-//!   The ratio is what the machine, its ledger and its checks leave of the engine's speed.
+//!   beside each: as many actors, who do as many visible operations on words and locks of their own engine and nothing
+//!   else. The ratio is what the machine, its ledger and its checks leave of the engine's speed. How often an execution
+//!   switches is printed for both: an engine takes longer over a switch than over anything else.
 //! - round trips of a pin on the spinning machine with the ledger compiled out: a driver acquires a page for its device,
 //!   the device adds to it, a CPU's access takes it back.
 //!
@@ -46,17 +47,32 @@ const RACES: &[&str] = &[
     "life-compact-while-at-once",
 ];
 
-/// Actors who do so many visible operations each: on words, and with each fourth on a monitor, as a race on the machine
-/// does about.
+/// Actors who do so many visible operations each, and one more whenever they had to wait. As in a race on the machine each third
+/// is on something that is waited on: two of nine take a lock, which is let go of again in one piece with an operation soon after
+/// (25 to 27 times in a race of 114 to 130 operations), and so somebody waits for it about once in an execution.
 struct Bare {
     actors: usize,
     operations: usize,
 }
 
-type Words = (
-    [<Scheduled as Synchronisation>::U32; 4],
-    <Scheduled as Synchronisation>::Monitor,
-);
+/// Take a lock, when it is free.
+fn take(lock: &impl Monitor) {
+    while !lock.update(|state| (1, state == 0)) {
+        assert!(lock.wait(|state| state == 0), "nobody lets go of the lock");
+    }
+}
+
+/// Let go of a lock: not visible, as it is not on the machine.
+fn let_go(lock: &impl Monitor) {
+    lock.update_quietly(|_| (0, ()));
+}
+
+/// Two words, a number that nobody waits for, and a lock.
+struct Words {
+    words: [<Scheduled as Synchronisation>::U32; 2],
+    number: <Scheduled as Synchronisation>::Monitor,
+    lock: <Scheduled as Synchronisation>::Monitor,
+}
 
 impl Model for Bare {
     type Shared = Words;
@@ -66,27 +82,51 @@ impl Model for Bare {
     }
 
     fn set_up(&self) -> Words {
-        (core::array::from_fn(|_| Atomic32::new(0)), Monitor::new(0))
+        Words {
+            words: core::array::from_fn(|_| Atomic32::new(0)),
+            number: Monitor::new(0),
+            lock: Monitor::new(0),
+        }
     }
 
-    fn act(&self, (words, monitor): &Words, _: usize) {
-        for number in 0..self.operations {
-            match number % 4 {
-                0 => monitor.update(|value| (value.wrapping_add(1), ())),
-                1 => {
-                    words[1].load(Ordering::Acquire);
+    fn act(&self, shared: &Words, _: usize) {
+        let Words {
+            words: [one, other],
+            number,
+            lock,
+        } = shared;
+        for place in (0..9).cycle().take(self.operations) {
+            match place {
+                0 | 3 => take(lock),
+                1 | 7 => {
+                    one.load(Ordering::Acquire);
                 }
-                place => {
-                    words[place].fetch_add(1, Ordering::AcqRel);
+                4 => {
+                    one.load(Ordering::Acquire);
+                    let_go(lock);
+                }
+                2 => {
+                    other.fetch_add(1, Ordering::AcqRel);
+                    let_go(lock);
+                }
+                6 => number.update(|value| (value.wrapping_add(1), ())),
+                _ => {
+                    other.fetch_add(1, Ordering::AcqRel);
                 }
             }
+        }
+        // Where the last operations were cut off.
+        if matches!(self.operations % 9, 1 | 2 | 4) {
+            let_go(lock);
         }
     }
 
     /// Every operation was done: so the compiler leaves none out.
-    fn broken(&self, (_, monitor): &Words) -> Option<(Invariant, &'static str)> {
-        let updates = self.actors * self.operations.div_ceil(4);
-        (monitor.read() as usize != updates).then_some((Invariant::Data, "an update is lost"))
+    fn broken(&self, shared: &Words) -> Option<(Invariant, &'static str)> {
+        let of_each = (0..self.operations).filter(|number| number % 9 == 6);
+        let updates = self.actors * of_each.count();
+        let lost = shared.number.read() as usize != updates || shared.lock.read() != 0;
+        lost.then_some((Invariant::Data, "an update is lost"))
     }
 }
 
@@ -137,12 +177,18 @@ fn run_counted(what: &str, executions: u64) {
         ..Settings::exhaustive(BOUND)
     };
     let numbers = what.split_once('x').map(|(a, b)| (a.parse(), b.parse()));
-    sound(match numbers {
+    let done = sound(match numbers {
         Some((Ok(actors), Ok(operations))) => {
             model::explore(&Arc::new(Bare { actors, operations }), &settings)
         }
         _ => explore(&find(what), PolicyKind::Hardened, &settings),
     });
+    println!(
+        "{} executions, {:.2} operations and {:.2} switches each",
+        done.executions,
+        each(done.all_operations, &done),
+        each(done.all_switches, &done)
+    );
 }
 
 /// Instructions of an execution, by valgrind; none if it is not there.
@@ -173,6 +219,11 @@ fn find(name: &str) -> Arc<Race> {
     Arc::new(found.unwrap_or_else(|| panic!("there is no race {name}")))
 }
 
+/// So many of all executions, in each.
+fn each(all: u64, exploration: &Exploration) -> f64 {
+    all as f64 / exploration.executions as f64
+}
+
 /// One race and its bare model, in turns.
 fn compare(name: &str) {
     let race = find(name);
@@ -181,8 +232,10 @@ fn compare(name: &str) {
     let actors = race.programs.len();
     // As many as an execution has on average, rounded up.
     let average = first.all_operations.div_ceil(first.executions) as usize;
-    let operations = average.div_ceil(actors);
+    // One less, rounded down: whoever waits does one more.
+    let operations = average.saturating_sub(1) / actors;
     let bare = Arc::new(Bare { actors, operations });
+    let of_bare = sound(model::explore(&bare, &settings()));
     let (mut machine, mut model) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         machine.push(rate(run));
@@ -190,8 +243,12 @@ fn compare(name: &str) {
     }
     let (machine, model) = (median(machine), median(model));
     print!(
-        "{name:<28} {actors:>6} {average:>10} {:>10} {machine:>12.0} {model:>12.0} {:>6.2}",
+        "{name:<28} {actors:>6} {:>10} {:>6.1} {:>6.1} {:>6.1} {:>6.1} {machine:>12.0} {model:>12.0} {:>6.2}",
         first.executions,
+        each(first.all_operations, &first),
+        each(of_bare.all_operations, &of_bare),
+        each(first.all_switches, &first),
+        each(of_bare.all_switches, &of_bare),
         machine / model
     );
     let counted = instructions(name).zip(instructions(&format!("{actors}x{operations}")));
@@ -257,11 +314,14 @@ fn main() {
     }
     where_it_ran();
     println!(
-        "{:<28} {:>6} {:>10} {:>10} {:>12} {:>12} {:>6}{:>14} {:>12} {:>6}",
+        "{:<28} {:>6} {:>10} {:>6} {:>6} {:>6} {:>6} {:>12} {:>12} {:>6}{:>14} {:>12} {:>6}",
         "exhaustive",
         "actors",
-        "operations",
         "executions",
+        "oper.",
+        "bare",
+        "switch",
+        "bare",
         "machine/s",
         "bare/s",
         "ratio",

@@ -146,6 +146,19 @@ fn operations_are_counted() {
     assert_eq!(came.all_operations, 7 * came.executions);
 }
 
+#[test]
+fn switches_are_counted() {
+    let came = explore(&Arc::new(Steps(&[3, 4])), &Settings::exhaustive(1));
+    // One actor after the other: either may be first, at bound 0 and again at 1. In all others one is switched away from, and comes
+    // back when the other is done.
+    let in_turn = 2 * 2;
+    assert!(came.executions > in_turn);
+    assert_eq!(
+        came.all_switches,
+        2 * in_turn + 3 * (came.executions - in_turn)
+    );
+}
+
 // ---- known bugs, each at the smallest bound that shows it ------------------------------------------------------
 
 /// `x = x + 1` by a read and a write, by two actors.

@@ -108,6 +108,7 @@ fn failed(wanted: &Wanted, came: &Replay) -> bool {
         seconds: 0.0,
         operations: came.lines.len(),
         all_operations: came.lines.len() as u64,
+        all_switches: 0,
         events: came.events,
         states: BTreeSet::new(),
         found: Some(Found {

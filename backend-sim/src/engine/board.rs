@@ -83,6 +83,8 @@ pub struct Operation {
 pub(crate) struct Tally {
     /// Visible operations of all actors while they raced.
     pub(crate) operations: usize,
+    /// How often an actor got to run: when it began, and whenever it came after another.
+    pub(crate) switches: usize,
     /// Who was chosen at each decision.
     pub(crate) schedule: Vec<u8>,
     /// The operations themselves, if asked for.
@@ -174,6 +176,7 @@ impl Board {
         step: [0; MAX_ACTORS],
         tally: Tally {
             operations: 0,
+            switches: 0,
             schedule: Vec::new(),
             trace: Vec::new(),
             endless: false,
@@ -186,7 +189,7 @@ impl Board {
         let mut tally = std::mem::take(&mut self.tally);
         tally.schedule.clear();
         tally.trace.clear();
-        (tally.operations, tally.endless) = (0, false);
+        (tally.operations, tally.switches, tally.endless) = (0, 0, false);
         *self = Self {
             chooser,
             record,
@@ -322,6 +325,7 @@ impl Board {
         if let Chooser::Outside = self.chooser {
             self.tally.schedule.push(actor);
         }
+        self.tally.switches += usize::from(self.current != Some(actor));
         self.current = Some(actor);
     }
 

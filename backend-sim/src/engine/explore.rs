@@ -32,6 +32,7 @@ struct Collected {
     /// Of the longest execution in which nothing broke, and of the longest in which something did.
     operations: [usize; 2],
     all_operations: u64,
+    all_switches: u64,
     events: EventSet,
     states: BTreeSet<Vec<String>>,
     found: Option<Found>,
@@ -238,6 +239,7 @@ fn run(
             let longest = &mut collected.operations[usize::from(broke)];
             *longest = tally.operations.max(*longest);
             collected.all_operations += tally.operations as u64;
+            collected.all_switches += tally.switches as u64;
             if broke {
                 let found = Found {
                     broken: outcome.broken,
@@ -345,6 +347,7 @@ fn finished(
             [held, _] => held,
         },
         all_operations: collected.all_operations,
+        all_switches: collected.all_switches,
         events: collected.events,
         states: collected.states,
         found: collected.found,

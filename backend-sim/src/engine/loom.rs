@@ -262,6 +262,7 @@ pub(crate) fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings)
         seconds: began.elapsed().as_secs_f64(),
         operations: 0,
         all_operations: 0,
+        all_switches: 0,
         events: collected.events,
         states: collected.states,
         found: collected.found,

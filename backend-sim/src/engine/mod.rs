@@ -213,6 +213,9 @@ pub struct Exploration {
     pub operations: usize,
     /// Visible operations of all executions.
     pub all_operations: u64,
+    /// How often an actor got to run, of all executions: when it began, and whenever it came after another. 0 if the engine can't
+    /// say (loom).
+    pub all_switches: u64,
     /// What happened in any execution.
     pub events: EventSet,
     /// Final states, if they were asked for.

@@ -74,6 +74,33 @@ struct Words {
     lock: <Scheduled as Synchronisation>::Monitor,
 }
 
+/// One of nine operations, if so many are left. Known when it is compiled: nothing is decided while the model runs.
+#[inline(always)]
+fn operate<const PLACE: usize>(shared: &Words, left: usize) {
+    if left <= PLACE {
+        return;
+    }
+    let [one, other] = &shared.words;
+    match PLACE {
+        0 | 3 => take(&shared.lock),
+        1 | 7 => {
+            one.load(Ordering::Acquire);
+        }
+        2 => {
+            other.fetch_add(1, Ordering::AcqRel);
+            let_go(&shared.lock);
+        }
+        4 => {
+            one.load(Ordering::Acquire);
+            let_go(&shared.lock);
+        }
+        6 => shared.number.update(|value| (value.wrapping_add(1), ())),
+        _ => {
+            other.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
 impl Model for Bare {
     type Shared = Words;
 
@@ -90,34 +117,22 @@ impl Model for Bare {
     }
 
     fn act(&self, shared: &Words, _: usize) {
-        let Words {
-            words: [one, other],
-            number,
-            lock,
-        } = shared;
-        for place in (0..9).cycle().take(self.operations) {
-            match place {
-                0 | 3 => take(lock),
-                1 | 7 => {
-                    one.load(Ordering::Acquire);
-                }
-                4 => {
-                    one.load(Ordering::Acquire);
-                    let_go(lock);
-                }
-                2 => {
-                    other.fetch_add(1, Ordering::AcqRel);
-                    let_go(lock);
-                }
-                6 => number.update(|value| (value.wrapping_add(1), ())),
-                _ => {
-                    other.fetch_add(1, Ordering::AcqRel);
-                }
-            }
+        let mut left = self.operations;
+        while left > 0 {
+            operate::<0>(shared, left);
+            operate::<1>(shared, left);
+            operate::<2>(shared, left);
+            operate::<3>(shared, left);
+            operate::<4>(shared, left);
+            operate::<5>(shared, left);
+            operate::<6>(shared, left);
+            operate::<7>(shared, left);
+            operate::<8>(shared, left);
+            left = left.saturating_sub(9);
         }
         // Where the last operations were cut off.
         if matches!(self.operations % 9, 1 | 2 | 4) {
-            let_go(lock);
+            let_go(&shared.lock);
         }
     }
 

@@ -116,16 +116,38 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
 
     /// A frame. A pfn without one is a violation, not a panic.
     pub(crate) fn frame(&self, page: Pfn) -> Option<&'m Frame<S>> {
-        let frame = self.m.frame(page);
-        if frame.is_none() {
-            self.violate(Invariant::Uaf, Some(page), "there is no such page");
+        match self.m.frame(page) {
+            Some(frame) => Some(frame),
+            None => self.no_frame(page),
         }
-        frame
+    }
+
+    // What is only seldom done is called last, and gives back what its caller does: so the caller keeps nothing over it.
+
+    #[cold]
+    #[inline(never)]
+    fn no_frame(&self, page: Pfn) -> Option<&'m Frame<S>> {
+        self.violate(Invariant::Uaf, Some(page), "there is no such page");
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_frame(
+        &self,
+        frame: &'m Frame<S>,
+        page: Pfn,
+        what: &'static str,
+    ) -> Option<&'m Frame<S>> {
+        self.violate(Invariant::Uaf, Some(page), what);
+        Some(frame)
     }
 
     /// A frame that must be in use.
     pub(crate) fn live_frame(&self, page: Pfn, what: &'static str) -> Option<&'m Frame<S>> {
-        let frame = self.frame(page)?;
+        let Some(frame) = self.m.frame(page) else {
+            return self.no_frame(page);
+        };
         if S::LEDGER {
             let head = match frame.head.get() {
                 0 => page,
@@ -135,7 +157,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             let alive = books.page(head).is_some_and(|book| book.alive);
             drop(books);
             if !alive {
-                self.violate(Invariant::Uaf, Some(page), what);
+                return self.free_frame(frame, page, what);
             }
         }
         Some(frame)

@@ -539,16 +539,22 @@ impl<S: Synchronisation> Cpu<'_, S> {
             had
         });
         if had == Some(0) {
-            let what = match hold {
-                Hold::Actor => "a reference is dropped that the actor does not hold",
-                Hold::Cache => "a cache drops a reference that it does not hold",
-                Hold::Private => "private data drops a reference that it does not hold",
-                Hold::Batch => "an LRU batch drops a reference that it does not hold",
-                Hold::Gup => "a reference of GUP is dropped and there is none",
-                Hold::Isolation => "an isolation's reference is dropped and there is none",
-            };
-            self.violate(Invariant::Ref, Some(page), what);
+            self.not_held(page, hold);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_held(&self, page: Pfn, hold: Hold) {
+        let what = match hold {
+            Hold::Actor => "a reference is dropped that the actor does not hold",
+            Hold::Cache => "a cache drops a reference that it does not hold",
+            Hold::Private => "private data drops a reference that it does not hold",
+            Hold::Batch => "an LRU batch drops a reference that it does not hold",
+            Hold::Gup => "a reference of GUP is dropped and there is none",
+            Hold::Isolation => "an isolation's reference is dropped and there is none",
+        };
+        self.violate(Invariant::Ref, Some(page), what);
     }
 
     /// Move a reference from one holder to another.
@@ -612,26 +618,42 @@ impl<S: Synchronisation> Cpu<'_, S> {
 
     /// An entry maps `page`, with a reference that was the actor's.
     pub(crate) fn mapped(&self, page: Pfn, present: bool) {
-        let head = self.head(page);
-        self.leave(head, Hold::Actor);
-        self.book(head, |book| book.entry_refs += 1);
-        self.book(page, |book| {
+        if !S::LEDGER {
+            return;
+        }
+        let (head, slot) = (self.head(page), self.slot());
+        let mut books = self.m.ledger.lock();
+        let had = books.page_mut(head).map(|book| {
+            let had = book.held[slot];
+            book.held[slot] = had.saturating_sub(1);
+            book.entry_refs += 1;
+            had
+        });
+        if let Some(book) = books.page_mut(page) {
             book.entries += 1;
             book.present += u16::from(present);
-        });
+        }
+        drop(books);
+        if had == Some(0) {
+            self.not_held(head, Hold::Actor);
+        }
         self.check_mapping(page, present);
     }
 
     /// An entry maps `page` no more; its reference is the actor's now.
     pub(crate) fn unmapped(&self, page: Pfn, present: bool) {
-        let head = self.head(page);
-        self.enter(head, Hold::Actor, 1);
-        self.book(head, |book| {
-            book.entry_refs = book.entry_refs.saturating_sub(1)
-        });
-        self.book(page, |book| {
+        if !S::LEDGER {
+            return;
+        }
+        let (head, slot) = (self.head(page), self.slot());
+        let mut books = self.m.ledger.lock();
+        if let Some(book) = books.page_mut(head) {
+            book.held[slot] = book.held[slot].saturating_add(1);
+            book.entry_refs = book.entry_refs.saturating_sub(1);
+        }
+        if let Some(book) = books.page_mut(page) {
             book.entries = book.entries.saturating_sub(1);
             book.present = book.present.saturating_sub(u16::from(present));
-        });
+        }
     }
 }

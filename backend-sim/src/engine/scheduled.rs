@@ -159,16 +159,23 @@ thread_local! {
     static OWNED: Cell<bool> = const { Cell::new(false) };
 }
 
-#[inline]
+/// That of who makes a room.
 fn owner() -> &'static mut QCellOwner {
     OWNER.take().unwrap_or_else(first_owner)
 }
 
-#[cold]
-#[inline(never)]
 fn first_owner() -> &'static mut QCellOwner {
     assert!(!OWNED.replace(true), "a room is in use while another is");
     Box::leak(Box::default())
+}
+
+/// Somebody uses a room, and can't. It does not return, so that nothing has to be kept over it: the ledger is used in many short
+/// functions.
+#[cold]
+#[inline(never)]
+fn not_here() -> ! {
+    assert!(!OWNED.get(), "a room is in use while another is");
+    panic!("this thread has not made the room");
 }
 
 /// What is in an [`Own`] room, in use.
@@ -215,9 +222,14 @@ impl<T: Send + Sync> Room<T> for Own<T> {
     }
     #[inline]
     fn lock(&self) -> impl DerefMut<Target = T> {
+        let Some(owner) = OWNER.take() else {
+            not_here()
+        };
+        // Is it this thread's? Asked before there is anything to give back, and so not again when it is used.
+        owner.ro(&self.0);
         InUse {
             room: &self.0,
-            owner: Some(owner()),
+            owner: Some(owner),
         }
     }
     #[inline]

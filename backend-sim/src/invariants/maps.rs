@@ -95,8 +95,16 @@ impl<S: Synchronisation> Cpu<'_, S> {
 
     /// A page-table entry maps `page` now.
     pub(crate) fn check_mapping(&self, page: Pfn, present: bool) {
-        let device_maps = self.book(page, |book| book.device_maps);
-        if self.book(self.head(page), |book| book.alive) != Some(true) {
+        if !S::LEDGER {
+            return;
+        }
+        let head = self.head(page);
+        let (device_maps, alive) = {
+            let books = self.m.ledger.lock();
+            let device_maps = books.page(page).map(|book| book.device_maps);
+            (device_maps, books.page(head).map(|book| book.alive))
+        };
+        if alive != Some(true) {
             self.violate(Invariant::Uaf, Some(page), "a free page is mapped");
         }
         if present && self.is_device_page(page) {

@@ -10,6 +10,7 @@
 use crate::config::MAX_ACTORS;
 use crate::engine::exhaustive::Search;
 use crate::engine::fed::{Feed, Next};
+use crate::engine::meetings::Meetings;
 use std::cell::{Cell, RefCell};
 
 /// An execution with more visible operations is taken for one that never ends.
@@ -22,6 +23,9 @@ const MAX_PAUSES_ALONE: u32 = 3;
 /// few that, with as many again whenever another is done, an access does not take itself for one that faults for ever. Those who have
 /// waited as often as each other take turns as long as they like: if that is for ever, they keep each other from running.
 const MAX_PAUSES_FED: u8 = 4;
+
+/// The object of who does not go on.
+const NOTHING: usize = 0;
 
 /// A set of actors, a bit each.
 pub(crate) type Actors = u8;
@@ -112,6 +116,8 @@ pub(crate) struct Board {
     alone: u32,
     /// How often each has waited for others in the step that it is in.
     pauses: [u8; MAX_ACTORS],
+    /// Somebody has so often that others may have to catch up.
+    unfair: bool,
     pub(crate) chooser: Chooser,
     record: bool,
     /// Others may run before a lock is let go of.
@@ -119,6 +125,10 @@ pub(crate) struct Board {
     primitive: [&'static str; MAX_ACTORS],
     step: [u16; MAX_ACTORS],
     tally: Tally,
+    /// Who met whom, for a fuzzer only.
+    pub(crate) meetings: Meetings,
+    /// Are they written down?
+    meet: bool,
 }
 
 thread_local! {
@@ -129,6 +139,8 @@ thread_local! {
     static RELEASES: Cell<bool> = const { Cell::new(false) };
     /// The next lock is a CPU's, which is to forget what is in its TLB.
     static FLUSHES: Cell<bool> = const { Cell::new(false) };
+    /// Does somebody want to know in which primitive each is?
+    static NAMED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Do actors race?
@@ -167,6 +179,7 @@ impl Board {
         deadlock: false,
         alone: 0,
         pauses: [0; MAX_ACTORS],
+        unfair: false,
         chooser: Chooser::Outside,
         record: false,
         releases: false,
@@ -178,12 +191,19 @@ impl Board {
             trace: Vec::new(),
             endless: false,
         },
+        meetings: Meetings::NONE,
+        meet: false,
     };
 
     /// A new execution: nobody races yet.
     pub(crate) fn reset(&mut self, record: bool) {
         let chooser = std::mem::replace(&mut self.chooser, Chooser::Outside);
         let mut tally = std::mem::take(&mut self.tally);
+        let mut meetings = std::mem::replace(&mut self.meetings, Meetings::NONE);
+        let meet = matches!(chooser, Chooser::Fed(_));
+        if meet {
+            meetings.begin();
+        }
         tally.schedule.clear();
         tally.trace.clear();
         (tally.operations, tally.endless) = (0, false);
@@ -191,8 +211,11 @@ impl Board {
             chooser,
             record,
             tally,
+            meetings,
+            meet,
             ..Self::NEW
         };
+        NAMED.set(record || meet);
         ASKED.set((false, record));
         RELEASES.set(false);
     }
@@ -261,15 +284,16 @@ impl Board {
     }
 
     /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done. What does who runs `next` if
-    /// it goes on?
+    /// it goes on, and with which
+    /// object?
     #[inline]
-    fn decide(&mut self, next: Next) -> Option<u8> {
+    fn decide(&mut self, next: Next, object: usize) -> Option<u8> {
         let candidates = self.candidates();
         if candidates == 0 {
             return None;
         }
         let candidates = match self.chooser {
-            Chooser::Fed(_) => self.fair(candidates),
+            Chooser::Fed(_) if self.unfair => self.fair(candidates),
             _ => candidates,
         };
         let lowest = candidates.trailing_zeros() as u8;
@@ -281,7 +305,7 @@ impl Board {
         let choice = match &mut self.chooser {
             Chooser::Outside => None,
             Chooser::Search(search) => Some(search.choose(candidates, running)),
-            Chooser::Fed(feed) => Some(feed.choose(candidates, running, next)),
+            Chooser::Fed(feed) => Some(feed.choose(candidates, running, next, object)),
             Chooser::Script { actors, next, off } => {
                 let wanted = actors.get(*next).copied();
                 let choice = wanted.filter(|actor| candidates >> actor & 1 != 0);
@@ -299,8 +323,8 @@ impl Board {
     }
 
     #[inline]
-    fn switch(&mut self, next: Next) -> Switch {
-        match self.decide(next) {
+    fn switch(&mut self, next: Next, object: usize) -> Switch {
+        match self.decide(next, object) {
             next if next.is_some() && next == self.current => Switch::Stay,
             next => {
                 self.next = next;
@@ -313,7 +337,7 @@ impl Board {
     pub(crate) fn take_next(&mut self) -> Option<u8> {
         match self.next.take() {
             Some(actor) => Some(actor),
-            None => self.decide(Next::Other),
+            None => self.decide(Next::Other, NOTHING),
         }
     }
 
@@ -332,8 +356,12 @@ impl Board {
 
     /// The current actor does a visible operation now. Who had yielded may look again.
     #[inline]
-    fn operate(&mut self) {
+    fn operate(&mut self, object: usize) {
         self.tally.operations += 1;
+        if self.meet {
+            let slot = self.slot();
+            self.meetings.operate(slot, object);
+        }
         let current = only(self.slot());
         self.ready |= self.yielded & !current;
         self.yielded &= current;
@@ -343,22 +371,23 @@ impl Board {
     }
 }
 
-/// A visible operation is about to take place: others may run before it.
+/// A visible operation on `object` is about to take place: others may run before it.
 #[inline]
-pub(crate) fn point() {
+pub(crate) fn point(object: usize) {
     if racing() {
-        point_in_race(Next::Other);
+        point_in_race(Next::Other, object);
     }
 }
 
 /// The same of one that takes a lock, or changes another number that is waited on.
 #[inline]
-pub(crate) fn lock_point() {
+pub(crate) fn lock_point(object: usize) {
     if racing() {
-        point_in_race(match FLUSHES.take() {
+        let next = match FLUSHES.take() {
             true => Next::Flush,
             false => Next::Lock,
-        });
+        };
+        point_in_race(next, object);
     }
 }
 
@@ -370,24 +399,24 @@ pub(crate) fn flushes() {
 
 /// A lock is about to be let go of: others may run before it, if that is asked for.
 #[inline]
-pub(crate) fn release_point() {
+pub(crate) fn release_point(object: usize) {
     if RELEASES.get() {
-        point_in_race(Next::Other);
+        point_in_race(Next::Other, object);
     }
 }
 
 #[inline(never)]
-fn point_in_race(next: Next) {
+fn point_in_race(next: Next, object: usize) {
     let switch = board(|board| {
-        let switch = board.switch(next);
+        let switch = board.switch(next, object);
         if let Switch::Stay = switch {
-            board.operate();
+            board.operate(object);
         }
         switch
     });
     if let Switch::Leave = switch {
         shuttle::thread::yield_now();
-        board(Board::operate);
+        board(|board| board.operate(object));
     }
 }
 
@@ -430,6 +459,7 @@ pub(crate) fn pause() -> bool {
     board(|board| {
         let slot = board.slot();
         board.pauses[slot] = board.pauses[slot].saturating_add(1);
+        board.unfair |= board.pauses[slot] >= MAX_PAUSES_FED;
         if (board.ready | board.yielded | board.waiting) & !only(slot) == 0 {
             board.alone += 1;
             board.tally.endless |= board.alone > MAX_PAUSES_ALONE;
@@ -457,7 +487,7 @@ fn leave(why: Leave) {
             }
             Leave::Yielded => board.yielded |= only(slot),
         }
-        board.switch(Next::Other)
+        board.switch(Next::Other, NOTHING)
     });
     if let Switch::Leave = switch {
         shuttle::thread::yield_now();
@@ -494,7 +524,7 @@ pub(crate) fn done() {
         board.yielded &= others;
         board.waiting &= others;
         // What others wait for may have happened.
-        board.pauses = [0; MAX_ACTORS];
+        (board.pauses, board.unfair) = ([0; MAX_ACTORS], false);
         board.racing = board.ready | board.yielded | board.waiting != 0;
         ASKED.set((board.racing, board.record));
         RELEASES.set(board.racing && board.releases);
@@ -504,7 +534,7 @@ pub(crate) fn done() {
 /// What the current actor is doing, for the record.
 #[inline]
 pub(crate) fn at(primitive: &'static str) {
-    if recording() {
+    if NAMED.get() {
         enter(primitive);
     }
 }
@@ -515,6 +545,9 @@ fn enter(primitive: &'static str) {
     board(|board| {
         let slot = board.slot();
         board.primitive[slot] = primitive;
+        if board.meet {
+            board.meetings.at(slot, primitive);
+        }
     });
 }
 

@@ -9,7 +9,6 @@ use crate::{Mode, Verdict};
 use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::fed::{standing, Came, Fed};
-use migrate_pin_sim::engine::meetings::MEETINGS_TOLD;
 use migrate_pin_sim::engine::replay::replay;
 use migrate_pin_sim::engine::{schedule, Settings};
 use migrate_pin_sim::grammar::{self, Choices, Setting, World, ACTORS, CHILD_ACTOR};
@@ -18,26 +17,21 @@ use migrate_pin_sim::scenario::{By, Step};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;
 
 /// Most programs of one actor.
 const MAX_PROGRAMS: usize = 2;
 
-/// What libFuzzer calls. `met` are counters of its own, beside those of the instrumentation: one for each number of
-/// [`Came::met`](migrate_pin_sim::engine::fed::Came), so that an input whose actors meet where none did before is kept. It clears them.
+/// What libFuzzer calls.
 ///
 /// # Panics
 /// If something is wrong.
-pub fn target(bytes: &[u8], met: &[AtomicU8; MEETINGS_TOLD]) {
+pub fn target(bytes: &[u8]) {
     thread_local! {
         static FED: RefCell<Fed> = RefCell::default();
     }
     let mode = Mode::of_process();
-    let (verdict, pairs) = FED.with_borrow(|fed| run_and_meet(fed, mode, bytes));
-    for pair in pairs {
-        met[usize::from(pair)].store(1, Ordering::Relaxed);
-    }
+    let verdict = FED.with_borrow(|fed| run(fed, mode, bytes));
     verdict.judge("interleave", mode);
 }
 
@@ -72,16 +66,11 @@ fn race(setting: Setting, input: &mut Input<'_>, mode: &'static Mode) -> Race {
 /// Run an input.
 #[must_use]
 pub fn run(fed: &Fed, mode: &'static Mode, bytes: &[u8]) -> Verdict {
-    run_and_meet(fed, mode, bytes).0
-}
-
-/// Run an input. Also who met whom.
-fn run_and_meet(fed: &Fed, mode: &'static Mode, bytes: &[u8]) -> (Verdict, Vec<u16>) {
     let mut input = Input::new(bytes);
     let setting = Setting::draw(&mut input, mode.policy, mode.driver);
     let race = Arc::new(race(setting, &mut input, mode));
     if race.programs.is_empty() {
-        return <(Verdict, Vec<u16>)>::default();
+        return Verdict::default();
     }
     let settings = Settings::exhaustive(0);
     let came = fed.run(setting.index(), &race, mode.policy, &settings, input.rest());
@@ -95,7 +84,7 @@ fn run_and_meet(fed: &Fed, mode: &'static Mode, bytes: &[u8]) -> (Verdict, Vec<u
         true => story(&race, mode.policy, &settings, &came),
         false => Vec::new(),
     };
-    (Verdict { story, ..verdict }, came.met)
+    Verdict { story, ..verdict }
 }
 
 /// What was there, who does what, and the interleaving.

@@ -10,7 +10,6 @@
 use crate::config::MAX_ACTORS;
 use crate::engine::exhaustive::Search;
 use crate::engine::fed::{Feed, Next};
-use crate::engine::meetings::Meetings;
 use std::cell::{Cell, RefCell};
 
 /// An execution with more visible operations is taken for one that never ends.
@@ -125,10 +124,6 @@ pub(crate) struct Board {
     primitive: [&'static str; MAX_ACTORS],
     step: [u16; MAX_ACTORS],
     tally: Tally,
-    /// Who met whom, for a fuzzer only.
-    pub(crate) meetings: Meetings,
-    /// Are they written down?
-    meet: bool,
 }
 
 thread_local! {
@@ -139,8 +134,6 @@ thread_local! {
     static RELEASES: Cell<bool> = const { Cell::new(false) };
     /// The next lock is a CPU's, which is to forget what is in its TLB.
     static FLUSHES: Cell<bool> = const { Cell::new(false) };
-    /// Does somebody want to know in which primitive each is?
-    static NAMED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Do actors race?
@@ -191,19 +184,12 @@ impl Board {
             trace: Vec::new(),
             endless: false,
         },
-        meetings: Meetings::NONE,
-        meet: false,
     };
 
     /// A new execution: nobody races yet.
     pub(crate) fn reset(&mut self, record: bool) {
         let chooser = std::mem::replace(&mut self.chooser, Chooser::Outside);
         let mut tally = std::mem::take(&mut self.tally);
-        let mut meetings = std::mem::replace(&mut self.meetings, Meetings::NONE);
-        let meet = matches!(chooser, Chooser::Fed(_));
-        if meet {
-            meetings.begin();
-        }
         tally.schedule.clear();
         tally.trace.clear();
         (tally.operations, tally.endless) = (0, false);
@@ -211,11 +197,8 @@ impl Board {
             chooser,
             record,
             tally,
-            meetings,
-            meet,
             ..Self::NEW
         };
-        NAMED.set(record || meet);
         ASKED.set((false, record));
         RELEASES.set(false);
     }
@@ -356,12 +339,8 @@ impl Board {
 
     /// The current actor does a visible operation now. Who had yielded may look again.
     #[inline]
-    fn operate(&mut self, object: usize) {
+    fn operate(&mut self) {
         self.tally.operations += 1;
-        if self.meet {
-            let slot = self.slot();
-            self.meetings.operate(slot, object);
-        }
         let current = only(self.slot());
         self.ready |= self.yielded & !current;
         self.yielded &= current;
@@ -410,13 +389,13 @@ fn point_in_race(next: Next, object: usize) {
     let switch = board(|board| {
         let switch = board.switch(next, object);
         if let Switch::Stay = switch {
-            board.operate(object);
+            board.operate();
         }
         switch
     });
     if let Switch::Leave = switch {
         shuttle::thread::yield_now();
-        board(|board| board.operate(object));
+        board(Board::operate);
     }
 }
 
@@ -534,7 +513,7 @@ pub(crate) fn done() {
 /// What the current actor is doing, for the record.
 #[inline]
 pub(crate) fn at(primitive: &'static str) {
-    if NAMED.get() {
+    if recording() {
         enter(primitive);
     }
 }
@@ -545,9 +524,6 @@ fn enter(primitive: &'static str) {
     board(|board| {
         let slot = board.slot();
         board.primitive[slot] = primitive;
-        if board.meet {
-            board.meetings.at(slot, primitive);
-        }
     });
 }
 

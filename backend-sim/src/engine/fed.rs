@@ -345,9 +345,6 @@ pub struct Came {
     pub schedule: Vec<u8>,
     /// It did not end by itself.
     pub endless: bool,
-    /// Which two primitives of two actors did something with one object, one right after the other: a number below
-    /// [`MEETINGS_TOLD`](super::meetings::MEETINGS_TOLD) for each such pair, not always another one.
-    pub met: Vec<u16>,
 }
 
 /// Runs races by bytes. Races with the same configuration can share a machine, which is built once and put back before each.
@@ -500,7 +497,6 @@ fn one(kept: &Kept, key: usize, race: &Arc<Race>, policy: PolicyKind, settings: 
             operations: tally.operations,
             schedule: tally.schedule.clone(),
             endless: tally.endless,
-            met: board.meetings.met(),
         }
     })
 }

@@ -26,7 +26,6 @@ mod exhaustive;
 pub mod explore;
 pub mod fed;
 pub mod loom;
-pub mod meetings;
 pub mod model;
 pub mod objects;
 pub mod replay;

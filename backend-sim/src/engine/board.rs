@@ -23,6 +23,9 @@ const MAX_PAUSES_ALONE: u32 = 3;
 /// waited as often as each other take turns as long as they like: if that is for ever, they keep each other from running.
 const MAX_PAUSES_FED: u8 = 4;
 
+/// The object of who does not go on.
+const NOTHING: usize = 0;
+
 /// A set of actors, a bit each.
 pub(crate) type Actors = u8;
 const _: () = assert!(MAX_ACTORS <= Actors::BITS as usize);
@@ -114,6 +117,8 @@ pub(crate) struct Board {
     alone: u32,
     /// How often each has waited for others in the step that it is in.
     pauses: [u8; MAX_ACTORS],
+    /// Somebody has so often that others may have to catch up.
+    unfair: bool,
     pub(crate) chooser: Chooser,
     record: bool,
     /// Others may run before a lock is let go of.
@@ -169,6 +174,7 @@ impl Board {
         deadlock: false,
         alone: 0,
         pauses: [0; MAX_ACTORS],
+        unfair: false,
         chooser: Chooser::Outside,
         record: false,
         releases: false,
@@ -264,15 +270,16 @@ impl Board {
     }
 
     /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done. What does who runs `next` if
-    /// it goes on?
+    /// it goes on, and with which
+    /// object?
     #[inline]
-    fn decide(&mut self, next: Next) -> Option<u8> {
+    fn decide(&mut self, next: Next, object: usize) -> Option<u8> {
         let candidates = self.candidates();
         if candidates == 0 {
             return None;
         }
         let candidates = match self.chooser {
-            Chooser::Fed(_) => self.fair(candidates),
+            Chooser::Fed(_) if self.unfair => self.fair(candidates),
             _ => candidates,
         };
         let lowest = candidates.trailing_zeros() as u8;
@@ -284,7 +291,7 @@ impl Board {
         let choice = match &mut self.chooser {
             Chooser::Outside => None,
             Chooser::Search(search) => Some(search.choose(candidates, running)),
-            Chooser::Fed(feed) => Some(feed.choose(candidates, running, next)),
+            Chooser::Fed(feed) => Some(feed.choose(candidates, running, next, object)),
             Chooser::Script { actors, next, off } => {
                 let wanted = actors.get(*next).copied();
                 let choice = wanted.filter(|actor| candidates >> actor & 1 != 0);
@@ -302,8 +309,8 @@ impl Board {
     }
 
     #[inline]
-    fn switch(&mut self, next: Next) -> Switch {
-        match self.decide(next) {
+    fn switch(&mut self, next: Next, object: usize) -> Switch {
+        match self.decide(next, object) {
             next if next.is_some() && next == self.current => Switch::Stay,
             next => {
                 self.next = next;
@@ -316,7 +323,7 @@ impl Board {
     pub(crate) fn take_next(&mut self) -> Option<u8> {
         match self.next.take() {
             Some(actor) => Some(actor),
-            None => self.decide(Next::Other),
+            None => self.decide(Next::Other, NOTHING),
         }
     }
 
@@ -347,22 +354,23 @@ impl Board {
     }
 }
 
-/// A visible operation is about to take place: others may run before it.
+/// A visible operation on `object` is about to take place: others may run before it.
 #[inline]
-pub(crate) fn point() {
+pub(crate) fn point(object: usize) {
     if racing() {
-        point_in_race(Next::Other);
+        point_in_race(Next::Other, object);
     }
 }
 
 /// The same of one that takes a lock, or changes another number that is waited on.
 #[inline]
-pub(crate) fn lock_point() {
+pub(crate) fn lock_point(object: usize) {
     if racing() {
-        point_in_race(match FLUSHES.take() {
+        let next = match FLUSHES.take() {
             true => Next::Flush,
             false => Next::Lock,
-        });
+        };
+        point_in_race(next, object);
     }
 }
 
@@ -374,16 +382,16 @@ pub(crate) fn flushes() {
 
 /// A lock is about to be let go of: others may run before it, if that is asked for.
 #[inline]
-pub(crate) fn release_point() {
+pub(crate) fn release_point(object: usize) {
     if RELEASES.get() {
-        point_in_race(Next::Other);
+        point_in_race(Next::Other, object);
     }
 }
 
 #[inline(never)]
-fn point_in_race(next: Next) {
+fn point_in_race(next: Next, object: usize) {
     let switch = board(|board| {
-        let switch = board.switch(next);
+        let switch = board.switch(next, object);
         if let Switch::Stay = switch {
             board.operate();
         }
@@ -434,6 +442,7 @@ pub(crate) fn pause() -> bool {
     board(|board| {
         let slot = board.slot();
         board.pauses[slot] = board.pauses[slot].saturating_add(1);
+        board.unfair |= board.pauses[slot] >= MAX_PAUSES_FED;
         if (board.ready | board.yielded | board.waiting) & !only(slot) == 0 {
             board.alone += 1;
             board.tally.endless |= board.alone > MAX_PAUSES_ALONE;
@@ -461,7 +470,7 @@ fn leave(why: Leave) {
             }
             Leave::Yielded => board.yielded |= only(slot),
         }
-        board.switch(Next::Other)
+        board.switch(Next::Other, NOTHING)
     });
     if let Switch::Leave = switch {
         shuttle::thread::yield_now();
@@ -498,7 +507,7 @@ pub(crate) fn done() {
         board.yielded &= others;
         board.waiting &= others;
         // What others wait for may have happened.
-        board.pauses = [0; MAX_ACTORS];
+        (board.pauses, board.unfair) = ([0; MAX_ACTORS], false);
         board.racing = board.ready | board.yielded | board.waiting != 0;
         ASKED.set((board.racing, board.record));
         RELEASES.set(board.racing && board.releases);

@@ -20,9 +20,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 /// A schedule as bytes. Each says who runs, and how long nobody else does: for so many more decisions, up to or behind the nth lock
-/// that it takes, up to the nth shootdown of a TLB, or as long as it can; one that can't go on is relieved before. So a byte that is
-/// inserted or taken out moves a switch and leaves the others, a few bytes are a long schedule, and where the parts of a path meet is
-/// not far from a lock, or from a flush that comes late. One code says that the bytes before it come again, and again: what takes
+/// that it takes, up to the nth shootdown of a TLB, up to where it meets who was relieved last, or as long as it can; one that can't
+/// go on is relieved before. So a byte that is inserted or taken out moves a switch and leaves the others, a few bytes are a long
+/// schedule, and where the parts of a path meet is not far from a lock, or from a flush that comes late. One code says that the bytes
+/// before it come again, and again, and one that two take turns from there on, each up to where the first of them stands: what takes
 /// turns for ever is short. When they have run out, who runs goes on, and then the lowest. Who has looked again and again whether it
 /// can go on, oftener than another who can run, is chosen no more before that has caught up.
 #[derive(Debug)]
@@ -30,6 +31,20 @@ pub(crate) struct Feed {
     bytes: Vec<u8>,
     next: usize,
     left: Left,
+    /// Who ran last.
+    last: u8,
+    /// What who was relieved last was about to do something with.
+    about: usize,
+    /// Two who take turns.
+    turns: Option<Turns>,
+}
+
+/// Two take turns for ever, each until it is about to do something with an object: who keep each other from getting on come back
+/// to it again and again.
+#[derive(Clone, Copy, Debug)]
+struct Turns {
+    two: Actors,
+    object: usize,
 }
 
 /// What an actor does if it goes on.
@@ -53,6 +68,8 @@ enum Left {
     Behind(u8),
     /// Until it is about to begin the last of so many shootdowns, from 1 on.
     BeforeFlush(u8),
+    /// Until it is about to do something, for the last of so many times, with what who was relieved last was about to do something with.
+    Meets(u8),
     All,
 }
 
@@ -60,6 +77,8 @@ enum Left {
 enum Said {
     /// Who of those that can run, and how long.
     Run(u8, Left),
+    /// Who of the others takes turns with who runs.
+    Turns(u8),
     /// From here on so many bytes before this one again.
     Again(usize),
 }
@@ -80,15 +99,30 @@ const BEFORE: u8 = DECISIONS + 1;
 const BEHIND: u8 = BEFORE + LOCKS;
 const FLUSH: u8 = BEHIND + LOCKS - 1;
 const _: () = assert!(FLUSH + FLUSHES == AGAIN);
+/// Never more than so many can run, so that a larger number of who is free to say something else: by codes for few decisions, and by
+/// those for locks that more are meant.
+const WHO: u8 = 4;
+/// Most meetings; the codes behind them are those of turns.
+const MEETINGS: u8 = 4;
+const TURNS: u8 = MEETINGS + 1;
 
 const fn said(byte: u8) -> Said {
-    let who = byte >> LENGTH;
-    let left = match byte & ALL {
+    let (who, code) = (byte >> LENGTH, byte & ALL);
+    if who >= WHO {
+        let who = who - WHO;
+        match code {
+            meetings @ 1..=MEETINGS => return Said::Run(who, Left::Meets(meetings)),
+            TURNS..=DECISIONS => return Said::Turns(who),
+            BEFORE..FLUSH => return Said::Run(who, Left::Before(code - BEFORE + 1 + LOCKS)),
+            _ => {}
+        }
+    }
+    let left = match code {
         ALL => Left::All,
         AGAIN => return Said::Again(who as usize + 1),
-        code @ FLUSH.. => Left::BeforeFlush(code - FLUSH + 1),
-        code @ BEHIND.. => Left::Behind(code - BEHIND + 1),
-        code @ BEFORE.. => Left::Before(code - BEFORE + 1),
+        FLUSH.. => Left::BeforeFlush(code - FLUSH + 1),
+        BEHIND.. => Left::Behind(code - BEHIND + 1),
+        BEFORE.. => Left::Before(code - BEFORE + 1),
         decisions => Left::Decisions(decisions),
     };
     Said::Run(who, left)
@@ -118,10 +152,15 @@ pub fn bytes_of(nth: u8, decisions: u32) -> Vec<u8> {
     bytes
 }
 
-/// The byte that says: the `nth` of those who can run, up to the last of so many locks, from 1 to 8; or `behind` it, to 7.
+/// The byte that says: the `nth` of those who can run, up to the last of so many locks, from 1 to 23; or `behind` it, to 7.
 #[must_use]
 pub const fn byte_of_locks(nth: u8, locks: u8, behind: bool) -> u8 {
-    nth << LENGTH | (if behind { BEHIND } else { BEFORE } + locks - 1)
+    let (who, code) = match (behind, locks > LOCKS) {
+        (true, _) => (nth, BEHIND + locks - 1),
+        (false, false) => (nth, BEFORE + locks - 1),
+        (false, true) => (WHO + nth, BEFORE + locks - LOCKS - 1),
+    };
+    who << LENGTH | code
 }
 
 /// The byte that says: the `nth` of those who can run, up to the last of so many shootdowns, from 1 to 4.
@@ -136,22 +175,51 @@ pub const fn byte_again(bytes: u8) -> u8 {
     (bytes - 1) << LENGTH | AGAIN
 }
 
+/// The byte that says: the `nth` of those who can run, up to the last of so many times, from 1 to 4, that it is about to do something
+/// with what who was relieved last was about to do something with.
+#[must_use]
+pub const fn byte_of_meetings(nth: u8, meetings: u8) -> u8 {
+    (WHO + nth) << LENGTH | meetings
+}
+
+/// The byte that says: who runs and the `nth` of the others who can take turns from here on, each until it is about to do something
+/// with what who runs is about to do something with.
+#[must_use]
+pub const fn byte_of_turns(nth: u8) -> u8 {
+    (WHO + nth) << LENGTH | TURNS
+}
+
+/// The `nth` of those in `set` (not empty), counted round.
+const fn nth_of(set: Actors, nth: u8) -> u8 {
+    let mut set = set;
+    let mut nth = nth as u32 % set.count_ones();
+    while nth > 0 {
+        set &= set - 1;
+        nth -= 1;
+    }
+    set.trailing_zeros() as u8
+}
+
 impl Feed {
     pub(crate) fn new(bytes: &[u8]) -> Self {
         Self {
             bytes: bytes.to_vec(),
             next: 0,
             left: Left::Decisions(0),
+            last: 0,
+            about: 0,
+            turns: None,
         }
     }
 
-    /// May who runs go on, and do this?
-    fn goes_on(&mut self, next: Next) -> bool {
+    /// May who runs go on, and do this with that?
+    fn goes_on(&mut self, next: Next, object: usize) -> bool {
         match &mut self.left {
             Left::All => true,
             Left::Decisions(0) | Left::Behind(0) => false,
             Left::Before(1) if next != Next::Other => false,
             Left::BeforeFlush(1) if next == Next::Flush => false,
+            Left::Meets(1) if object == self.about => false,
             Left::Decisions(left) => {
                 *left -= 1;
                 true
@@ -164,30 +232,47 @@ impl Feed {
                 *left -= u8::from(next == Next::Flush);
                 true
             }
+            Left::Meets(left) => {
+                *left -= u8::from(object == self.about);
+                true
+            }
         }
     }
 
     /// The next byte that says who runs. There is none behind the last, nor if all that come again say nothing else.
-    fn take(&mut self) -> Option<(u8, Left)> {
+    fn take(&mut self) -> Option<Said> {
         let mut went_back = false;
         loop {
             let byte = self.bytes.get(self.next).copied()?;
             match said(byte) {
-                Said::Run(who, left) => {
-                    self.next += 1;
-                    return Some((who, left));
-                }
                 Said::Again(bytes) if !went_back => {
                     self.next = self.next.saturating_sub(bytes);
                     went_back = true;
                 }
                 Said::Again(_) => self.next += 1,
+                said => {
+                    self.next += 1;
+                    return Some(said);
+                }
             }
         }
     }
 
-    /// Who runs next, of `candidates` (not empty). `running` is who could go on, `next` what it would do then.
-    pub(crate) fn choose(&mut self, candidates: Actors, running: Option<u8>, next: Next) -> u8 {
+    /// Who runs next, of `candidates` (not empty). `running` is who could go on, what it would do `next` then, and with which object.
+    #[inline]
+    pub(crate) fn choose(
+        &mut self,
+        candidates: Actors,
+        running: Option<u8>,
+        next: Next,
+        object: usize,
+    ) -> u8 {
+        let chosen = self.chosen(candidates, running, next, object);
+        self.last = chosen;
+        chosen
+    }
+
+    fn chosen(&mut self, candidates: Actors, running: Option<u8>, next: Next, object: usize) -> u8 {
         let lowest = candidates.trailing_zeros() as u8;
         let stay = running.unwrap_or(lowest);
         if candidates.count_ones() == 1 {
@@ -197,27 +282,51 @@ impl Feed {
             }
             return stay;
         }
-        if running.is_some() && self.goes_on(next) {
+        if let Some(turns) = self.turns {
+            return self.in_turn(turns, candidates, running, object);
+        }
+        if running.is_some() && self.goes_on(next, object) {
             return stay;
         }
-        let Some((who, left)) = self.take() else {
-            return stay;
+        let (who, left) = match self.take() {
+            None => return stay,
+            Some(Said::Run(who, left)) => (who, left),
+            Some(Said::Turns(who)) => {
+                let others = candidates & !(1 << stay);
+                let two = 1 << stay | 1 << nth_of(others, who);
+                let turns = Turns { two, object };
+                self.turns = Some(turns);
+                return self.in_turn(turns, candidates, running, object);
+            }
+            // It is never taken.
+            Some(Said::Again(_)) => return stay,
         };
         self.left = left;
-        let nth = u32::from(who) % candidates.count_ones();
-        let mut others = candidates;
-        for _ in 0..nth {
-            others &= others - 1;
-        }
-        let chosen = others.trailing_zeros() as u8;
-        // What it is about to do is its first, whether it is relieved before or not.
-        if let (Left::Behind(left), true) = (
-            &mut self.left,
-            next != Next::Other && running == Some(chosen),
-        ) {
-            *left -= 1;
+        let chosen = nth_of(candidates, who);
+        match running {
+            // What it is about to do is its first, whether it is relieved before or not.
+            Some(running) if running == chosen => match &mut self.left {
+                Left::Behind(left) if next != Next::Other => *left -= 1,
+                _ => {}
+            },
+            Some(_) => self.about = object,
+            None => {}
         }
         chosen
+    }
+
+    /// Who of the two goes on: who is not about to come to where the other one stands, then that one. Others as long as neither can.
+    fn in_turn(&self, turns: Turns, candidates: Actors, running: Option<u8>, object: usize) -> u8 {
+        let two = candidates & turns.two;
+        let goes_on = |actor: &u8| two == 0 || (two >> actor & 1 != 0 && object != turns.object);
+        if let Some(running) = running.filter(goes_on) {
+            return running;
+        }
+        let other = two & !(1 << self.last);
+        nth_of(
+            [candidates, two, other][usize::from(two != 0) + usize::from(other != 0)],
+            0,
+        )
     }
 }
 
@@ -430,7 +539,7 @@ mod tests {
             byte_of_flushes(1, 2),
             byte(0, 0),
         ]);
-        let mut choose = |candidates, running, next| feed.choose(candidates, running, next);
+        let mut choose = |candidates, running, next| feed.choose(candidates, running, next, 0);
         use Next::{Flush, Lock, Other};
         // The second of two, and two decisions more.
         let run = [None, Some(1), Some(1)].map(|running| choose(0b11, running, Other));
@@ -461,15 +570,109 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_says_how_many_locks() {
+        for (behind, most) in [(false, 23), (true, 7)] {
+            for locks in 1..=most {
+                let mut feed = Feed::new(&[byte_of_locks(1, locks, behind), byte(0, 400)]);
+                assert_eq!(feed.choose(0b11, None, Next::Other, 0), 1);
+                let mut lock = || feed.choose(0b11, Some(1), Next::Lock, 0);
+                let taken = (0..30).take_while(|_| lock() == 1).count();
+                assert_eq!(
+                    taken,
+                    usize::from(locks) - usize::from(!behind),
+                    "{locks} {behind}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_says_how_often_one_meets_who_was_relieved() {
+        let mut feed = Feed::new(&[byte(0, 0), byte_of_meetings(1, 2), byte(0, 400)]);
+        let mut choose = |running, object| feed.choose(0b11, Some(running), Next::Other, object);
+        // The first is about to do something with 8, and is relieved by the second, who goes on up to the second time that it is
+        // about to do something with that as well.
+        let chosen = [(0, 7), (0, 8), (1, 8), (1, 9), (1, 8), (0, 8)];
+        let chosen = chosen.map(|(running, object)| choose(running, object));
+        assert_eq!(chosen, [0, 1, 1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_byte_says_that_two_take_turns() {
+        let mut feed = Feed::new(&[byte(1, 0), byte_of_turns(1), byte(0, 400)]);
+        assert_eq!(feed.choose(0b111, None, Next::Other, 0), 1);
+        // The second stands at 8, so does the third before long; the first is not asked.
+        let chosen = [(1, 8), (2, 7), (2, 8), (1, 7), (1, 8), (2, 6)];
+        let mut choose = |(running, object)| feed.choose(0b111, Some(running), Next::Other, object);
+        assert_eq!(chosen.map(&mut choose), [2, 2, 1, 1, 2, 2]);
+        // The third can't go on: the second does. Neither can: others do, and no longer than that.
+        assert_eq!(feed.choose(0b011, None, Next::Other, 0), 1);
+        assert_eq!(feed.choose(0b1001, None, Next::Other, 0), 0);
+        assert_eq!(feed.choose(0b1101, Some(0), Next::Other, 6), 2);
+    }
+
+    /// Found by `interleave` as posted: each is refused while the other stands with its reference, again and again. Without turns
+    /// none of these bytes is a schedule that shows it.
+    #[test]
+    fn two_who_take_turns_refuse_each_other_for_ever() {
+        let setting = Setting {
+            shape: ShapeKind::V6_12,
+            policy: PolicyKind::AsPosted,
+            driver: DriverKind::Careful,
+            layout: Layout::Anonymous,
+        };
+        let program = |actor, step| Program {
+            actor,
+            steps: Cow::Owned(vec![step]),
+        };
+        let race = Arc::new(Race {
+            name: Cow::Borrowed("two fault on a page that is on a device"),
+            config: setting.config(),
+            populate: Cow::Owned(vec![(PARENT, 1, Populate::Written(100))]),
+            given: Cow::Owned(vec![By(0, Step::ToDevice { at: 1, pages: 1 })]),
+            programs: Cow::Owned(vec![
+                program(0, Step::Read(1)),
+                program(1, Step::Write(1, 8)),
+            ]),
+            ..Race::BASE
+        });
+        let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
+        let refused = |policy, last: &[u8]| {
+            let mut refused = 0;
+            for (preempted, behind) in (1..11).flat_map(|first| (1..11).map(move |n| (first, n))) {
+                let schedule = [byte(0, preempted), byte(1, behind)];
+                let came = fed.run(
+                    policy as usize,
+                    &race,
+                    policy,
+                    &settings,
+                    &[&schedule, last].concat(),
+                );
+                refused += u32::from(came.broken.contains(&Invariant::Live));
+            }
+            refused
+        };
+        assert!(refused(PolicyKind::AsPosted, &[byte_of_turns(0)]) > 0);
+        assert_eq!(
+            refused(
+                PolicyKind::AsPosted,
+                &[byte(0, 400), byte(1, 400), byte_again(2)]
+            ),
+            0
+        );
+        assert_eq!(refused(PolicyKind::Hardened, &[byte_of_turns(0)]), 0);
+    }
+
+    #[test]
     fn bytes_come_again_and_again() {
         let again = [byte(1, 0), byte(0, 0), byte(1, 0), byte_again(2)];
         let mut feed = Feed::new(&again);
-        let chosen = [(); 7].map(|()| feed.choose(0b11, Some(0), Next::Other));
+        let chosen = [(); 7].map(|()| feed.choose(0b11, Some(0), Next::Other, 0));
         assert_eq!(chosen, [1, 0, 1, 0, 1, 0, 1]);
         // Where nothing comes again, or only that.
         for nothing in [[byte_again(1), byte_again(8)], [byte_again(3), byte(1, 0)]] {
             let mut feed = Feed::new(&nothing);
-            let chosen = feed.choose(0b11, Some(0), Next::Other);
+            let chosen = feed.choose(0b11, Some(0), Next::Other, 0);
             assert_eq!(chosen, u8::from(nothing[1] == byte(1, 0)));
         }
     }

@@ -28,7 +28,7 @@ impl Word {
     }
 
     fn change(&self, verb: &'static str, change: impl FnOnce(u32) -> u32) -> u32 {
-        board::point();
+        board::point(self.object());
         let old = self.0.load(Self::ORDER);
         let new = change(old);
         self.0.store(new, Self::ORDER);
@@ -110,19 +110,19 @@ impl Monitor for Number {
     }
 
     fn update<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
-        board::lock_point();
+        board::lock_point(self.object());
         self.change("update", &mut change)
     }
 
     /// Nobody looks at the number but to wait for it: whoever could run before this could as well run after. Unless somebody
     /// wants to see that ([`Settings::releases`](crate::engine::Settings)) nobody does run before.
     fn update_quietly<R>(&self, mut change: impl FnMut(u32) -> (u32, R)) -> R {
-        board::release_point();
+        board::release_point(self.object());
         self.change("release", &mut change)
     }
 
     fn read(&self) -> u32 {
-        board::point();
+        board::point(self.object());
         let number = self.0.load(Word::ORDER);
         board::did(self.object(), "read", (number, number));
         number

@@ -64,6 +64,17 @@ pub enum Effort {
     Samples(u32),
 }
 
+/// How a race is explored by loom if nobody asks for something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByLoom {
+    /// At this bound.
+    pub bound: u32,
+    /// Events that the race names, and that loom does not reach there.
+    pub unseen: &'static [Event],
+    /// What must break is not found there either: by a broken machine, or under `AsPosted`.
+    pub breaks_unseen: bool,
+}
+
 /// Several actors at once.
 #[derive(Clone, Debug)]
 pub struct Race {
@@ -96,8 +107,8 @@ pub struct Race {
     pub posted: Option<Posted>,
     /// How it is explored by default.
     pub effort: Effort,
-    /// By loom as well, at this bound: is there something in it that hangs on memory orderings?
-    pub loom: Option<u32>,
+    /// By loom as well.
+    pub loom: Option<ByLoom>,
 }
 
 impl Race {

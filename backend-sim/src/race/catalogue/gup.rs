@@ -25,8 +25,7 @@ pub(super) fn races() -> Vec<Race> {
                 Event::GupSlow,
                 Event::FaultedBack,
             ],
-        )
-        .and_loom(1),
+        ),
         race(
             "gup-after",
             "a short reference is taken on a pinned page that the device writes",
@@ -58,8 +57,7 @@ pub(super) fn races() -> Vec<Race> {
                 Event::PinRefused,
                 Event::FaultedBack,
             ],
-        )
-        .and_loom(1),
+        ),
         race(
             "dma-after",
             "a DMA pin is taken on a pinned page that the device writes",

@@ -96,6 +96,8 @@ pub struct Race {
     pub events: Cow<'static, [Event]>,
     /// The same of those that take a preemption: none is reached at bound 0.
     pub interleaved: Cow<'static, [Event]>,
+    /// What no execution may reach, under either policy.
+    pub never: &'static [Event],
     /// What is broken in the machine when the race begins.
     pub bugs: &'static [Bug],
     /// What must break under `Hardened`, for a machine that is broken; none if nothing may.
@@ -123,6 +125,7 @@ impl Race {
         programs: Cow::Borrowed(&[]),
         events: Cow::Borrowed(&[]),
         interleaved: Cow::Borrowed(&[]),
+        never: &[],
         bugs: &[],
         breaks: None,
         hardened: true,
@@ -162,10 +165,10 @@ impl Race {
         })
     }
 
-    /// How many pages stand somewhere when it begins.
+    /// At how many pages of address spaces something stands when it begins.
     #[must_use]
     pub fn pages(&self) -> usize {
-        self.populate.len()
+        Populate::standing(&self.populate)
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Verdict {
     Unknown(Invariant, &'static str),
     /// It never reached these.
     NotReached(Vec<Event>),
+    /// It reached these, and may not.
+    Reached(Vec<Event>),
 }
 
 impl Verdict {
@@ -48,6 +50,7 @@ impl Verdict {
                 | Self::Differs(..)
                 | Self::Unknown(..)
                 | Self::NotReached(_)
+                | Self::Reached(_)
         )
     }
 }
@@ -61,6 +64,12 @@ fn names(defects: &[Defect]) -> String {
             names.join(", ")
         }
     }
+}
+
+/// The names of `events`.
+fn listed(events: &[Event]) -> String {
+    let names: Vec<_> = events.iter().map(|event| event.name()).collect();
+    names.join(" ")
 }
 
 impl fmt::Display for Verdict {
@@ -84,12 +93,8 @@ impl fmt::Display for Verdict {
             Self::Unknown(invariant, what) => {
                 write!(f, "FAILED: unknown defect: {invariant}: {what}")
             }
-            Self::NotReached(events) => {
-                f.write_str("FAILED: never reached")?;
-                events
-                    .iter()
-                    .try_for_each(|event| write!(f, " {}", event.name()))
-            }
+            Self::NotReached(events) => write!(f, "FAILED: never reached {}", listed(events)),
+            Self::Reached(events) => write!(f, "FAILED: reached {}", listed(events)),
         }
     }
 }
@@ -115,6 +120,13 @@ impl Race {
         };
         if let Some(verdict) = broke {
             return verdict;
+        }
+        let reached = self.never.iter().copied();
+        let reached: Vec<_> = reached
+            .filter(|event| came.events.contains(*event))
+            .collect();
+        if !reached.is_empty() {
+            return Verdict::Reached(reached);
         }
         if came.cut {
             return Verdict::Incomplete;

@@ -13,8 +13,8 @@ pub const fn most(bound: u32) -> u64 {
     }
 }
 
-/// The bound of those that are in neither list.
-const BOUND: u32 = 2;
+/// The bound of those that are in no list.
+pub const BOUND: u32 = 2;
 
 /// More than that with two preemptions.
 const ONE: &[&str] = &[
@@ -94,6 +94,12 @@ const UNSEEN: &[(&str, &[Event], bool)] = &[
     ("faults-refuse-each-other", &[], true),
     ("anon-vma-without-recheck", &[], true),
 ];
+
+/// Every name in the lists.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let unseen = UNSEEN.iter().map(|(name, ..)| name);
+    ONE.iter().chain(NONE).chain(unseen).copied()
+}
 
 /// `race` with what is asked of loom.
 pub(super) fn of(race: Race) -> Race {

@@ -10,9 +10,20 @@ use crate::restore::restore;
 use crate::sync::{Monitor, Plain, Synchronisation};
 use crate::violation::Invariant;
 
-/// What lock of the kernel a lock of the machine stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LockName {
+macro_rules! lock_names {
+    ($( $(#[$doc:meta])* $name:ident ),* $(,)?) => {
+        /// What lock of the kernel a lock of the machine stands for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum LockName { $( $(#[$doc])* $name ),* }
+
+        impl LockName {
+            /// All of them, in the order of the page on the [scope](crate::scope).
+            pub const ALL: &'static [Self] = &[$( Self::$name ),*];
+        }
+    };
+}
+
+lock_names! {
     /// `PG_locked` of a page: a sleeping lock, one bit and a wait queue.
     Page,
     /// The spin lock of a page-table page (`pte_lockptr()`); the `pmd` above it uses it too.
@@ -50,29 +61,6 @@ pub enum LockName {
     /// No lock but a rule of the hardware: a CPU ends the instruction it is in before it acknowledges a TLB
     /// shootdown (an IPI, or a broadcast with a barrier).
     Shootdown,
-}
-
-impl LockName {
-    /// All of them, in the order of the page on the [scope](crate::scope).
-    pub const ALL: [Self; 17] = [
-        Self::Page,
-        Self::Ptl,
-        Self::Mmap,
-        Self::LruBatch,
-        Self::Lru,
-        Self::IPages,
-        Self::SwapCache,
-        Self::IMmap,
-        Self::AnonVma,
-        Self::Swap,
-        Self::Zone,
-        Self::Memcg,
-        Self::Notifier,
-        Self::DeviceTable,
-        Self::DevicePool,
-        Self::PinTable,
-        Self::Shootdown,
-    ];
 }
 
 /// Nobody holds it.

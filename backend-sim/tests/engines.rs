@@ -340,4 +340,10 @@ fn the_scope_page_says_what_each_visible_lock_stands_for() {
         );
         assert!(named.next().is_none(), "{quoted} is there twice");
     }
+    let told = rows.iter().map(|row| row[0].matches('`').count() / 2);
+    assert_eq!(
+        told.sum::<usize>(),
+        LockName::ALL.len(),
+        "a lock in the table is none of the machine's"
+    );
 }

@@ -4,6 +4,7 @@ use crate::cli::args::ListOptions;
 use crate::cli::output::Output;
 use crate::cli::select::{selected, Subject};
 use crate::cli::FINE;
+use migrate_pin_sim::engine::loom::MAX_ACTORS;
 use migrate_pin_sim::race::Effort;
 use migrate_pin_sim::Bug;
 use std::io::{self, Write};
@@ -57,7 +58,8 @@ fn engine(subject: &Subject) -> String {
         Effort::Samples(samples) => format!("random, pct {samples} each"),
     };
     match race.loom {
-        Some(bound) => format!("{engine}, loom bound {bound}"),
+        Some(_) if race.programs.len() > MAX_ACTORS => engine,
+        Some(own) => format!("{engine}, loom bound {}", own.bound),
         None => engine,
     }
 }

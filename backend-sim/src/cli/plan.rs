@@ -3,7 +3,8 @@
 use crate::cli::args::{bugs, policy_name, CheckOptions, EngineArg};
 use crate::cli::select::Subject;
 use migrate_pin_core::PolicyKind;
-use migrate_pin_sim::engine::{loom, Kind, Known, Settings};
+use migrate_pin_sim::engine::{Kind, Known, Settings};
+use migrate_pin_sim::race::catalogue::by_loom;
 use migrate_pin_sim::race::{Effort, Race};
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ const COMPLETE: u32 = 2;
 /// Samples of a race that asks for none itself.
 const SAMPLES: u64 = 10_000;
 
-/// Loom's executions of a race that does not ask for loom.
+/// Loom's executions of a race beyond its own bound, or of one that does not ask for loom.
 const LOOM_EXECUTIONS: u64 = 10_000;
 
 /// Loom's bound for a race that does not ask for loom.
@@ -116,7 +117,7 @@ pub(crate) fn jobs(
                     }
                 }
                 Subject::Race(race) if race.runs_under(*policy) => {
-                    jobs.extend(plan.race(race, *policy).into_iter().map(job));
+                    jobs.extend(plan.race(race).into_iter().map(job));
                 }
                 Subject::Race(_) => {}
             }
@@ -136,21 +137,19 @@ impl Plan<'_> {
     }
 
     /// The rows of a race: what is asked of an engine for each.
-    fn race(&self, race: &Race, policy: PolicyKind) -> Vec<Vec<Settings>> {
+    fn race(&self, race: &Race) -> Vec<Vec<Settings>> {
         if let Some(engine) = self.options.engine {
             return match engine.kind() {
                 Some(Kind::Exhaustive) => vec![self.exhaustive(race)],
-                Some(Kind::Loom) if race.programs.len() <= loom::MAX_ACTORS => {
-                    let bound = self.bound().or(race.loom).unwrap_or(LOOM_BOUND);
-                    let most = if race.loom.is_some() {
-                        Settings::EXECUTIONS
-                    } else {
-                        LOOM_EXECUTIONS
-                    };
-                    vec![self.loom(bound, most)]
+                Some(Kind::Loom) => {
+                    let bound = self
+                        .bound()
+                        .or(race.loom.map(|own| own.bound))
+                        .unwrap_or(LOOM_BOUND);
+                    vec![self.loom(race, bound)]
                 }
                 Some(kind @ (Kind::Random | Kind::Pct)) => vec![self.sampled(race, kind)],
-                Some(Kind::Loom) | None => Vec::new(),
+                None => Vec::new(),
             };
         }
         let mut rows = match race.effort {
@@ -159,11 +158,7 @@ impl Plan<'_> {
                 .map(|kind| self.sampled(race, kind))
                 .to_vec(),
         };
-        if let (Some(bound), PolicyKind::Hardened) = (race.loom, policy) {
-            if race.programs.len() <= loom::MAX_ACTORS {
-                rows.push(self.loom(bound, Settings::EXECUTIONS));
-            }
-        }
+        rows.extend(race.loom.map(|own| self.loom(race, own.bound)));
         rows
     }
 
@@ -194,7 +189,11 @@ impl Plan<'_> {
         }
     }
 
-    fn loom(&self, bound: u32, most: u64) -> Vec<Settings> {
+    fn loom(&self, race: &Race, bound: u32) -> Vec<Settings> {
+        let most = match race.loom {
+            Some(own) if bound <= own.bound => by_loom::most(bound),
+            _ => LOOM_EXECUTIONS,
+        };
         vec![Settings {
             kind: Kind::Loom,
             bound,

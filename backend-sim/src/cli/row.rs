@@ -2,6 +2,7 @@
 
 use crate::cli::plan::Job;
 use migrate_pin_core::PolicyKind;
+use migrate_pin_sim::engine::loom::MAX_ACTORS;
 use migrate_pin_sim::engine::replay::{replay, Line};
 use migrate_pin_sim::engine::{explore, Exploration, Found, Kind, Settings};
 use migrate_pin_sim::race::defect::{explain, Defect};
@@ -157,13 +158,22 @@ impl Row {
 
 /// Explore a race. `keep` says whether the interleaving of what is found is wanted.
 pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
+    if job.settings.iter().any(|one| one.kind == Kind::Loom) && race.programs.len() > MAX_ACTORS {
+        let says = format!(
+            "not run: {} actors, and loom has room for {MAX_ACTORS}",
+            race.programs.len()
+        );
+        return Row::bare(job, End::Skipped, says);
+    }
     let (settings, came) = explored(race, job);
     let verdict = race.judge(job.policy, &settings, &came);
     let stopped = settings.stop.load(Ordering::Relaxed);
     let short = came.found.is_none() && stopped && came.cut;
     let (end, mut says) = match &verdict {
-        Verdict::Ok | Verdict::Incomplete if short => (End::Incomplete, "interrupted".to_owned()),
-        Verdict::Ok => (End::Ok, verdict.to_string()),
+        Verdict::Ok | Verdict::Unseen(_) | Verdict::Incomplete if short => {
+            (End::Incomplete, "interrupted".to_owned())
+        }
+        Verdict::Ok | Verdict::Unseen(_) => (End::Ok, verdict.to_string()),
         Verdict::Part(..) => (End::Part, verdict.to_string()),
         Verdict::Incomplete => (End::Incomplete, verdict.to_string()),
         // There may be more, and nobody has looked.

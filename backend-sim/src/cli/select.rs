@@ -4,6 +4,7 @@ use crate::cli::args::Select;
 use crate::cli::usage;
 use migrate_pin_sim::race::{self, Race};
 use migrate_pin_sim::scenario::{catalogue, Scenario};
+use migrate_pin_sim::Populate;
 use std::io;
 use std::sync::Arc;
 
@@ -54,10 +55,10 @@ impl Subject {
         }
     }
 
-    /// How many pages stand somewhere when it begins.
+    /// At how many pages of address spaces something stands when it begins.
     pub(crate) fn pages(&self) -> usize {
         match self {
-            Self::Sequential(scenario) => scenario.populate.len(),
+            Self::Sequential(scenario) => Populate::standing(scenario.populate),
             Self::Race(race) => race.pages(),
         }
     }

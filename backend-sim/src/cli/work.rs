@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long an engine that was told to stop is waited for. Loom can't be told: it is left behind.
+/// How long an engine that was told to stop is waited for, until its execution is over.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How often to look whether to stop.

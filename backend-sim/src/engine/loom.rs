@@ -9,13 +9,26 @@ use crate::engine::{Exploration, Found, Kind, Settings};
 use crate::event::EventSet;
 use crate::race::Race;
 use crate::sync::{Atomic32, Heap, Monitor, Shared, Synchronisation};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::Ordering::{self, Relaxed};
 use loom::sync::atomic::{fence, AtomicU32};
 use loom::sync::{Condvar, Mutex};
 use migrate_pin_core::PolicyKind;
+use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+/// Who waits for others when everybody else is done may look again so often: more than on the board of the other engines, since
+/// what it sees may be an old value at first.
+const MAX_PAUSES_ALONE: u32 = 8;
+
+/// All actors together may wait for others so often in an execution; then it does not end. Loom's own limit is a panic at
+/// [`MAX_BRANCHES`], so this has to come before.
+const MAX_PAUSES: u32 = 100;
+
+/// Most branches of an execution: loom panics beyond.
+const MAX_BRANCHES: usize = 20_000;
 
 /// Most actors: loom has five threads, and needs two of them.
 pub const MAX_ACTORS: usize = 3;
@@ -63,7 +76,7 @@ pub struct Number {
 #[derive(Debug)]
 struct Inside {
     number: u32,
-    /// How many threads wait. Waking is one more step for loom, which is saved where nobody waits.
+    /// How many threads sleep. Waking is one more step for loom, which is saved where nobody does.
     waiting: u32,
 }
 
@@ -86,6 +99,10 @@ impl Monitor for Number {
         let (number, result) = change(inside.number);
         let wake = number != inside.number && inside.waiting > 0;
         inside.number = number;
+        if wake {
+            crew(|crew| crew.asleep -= inside.waiting);
+            inside.waiting = 0;
+        }
         // Who waits has let go of the mutex in one piece with going to sleep: he can't miss this.
         drop(inside);
         if wake {
@@ -98,16 +115,17 @@ impl Monitor for Number {
         self.lock().number
     }
 
-    /// Always true: if nobody will change the number, loom panics ("deadlock").
     fn wait(&self, mut until: impl FnMut(u32) -> bool) -> bool {
         let mut inside = self.lock();
         while !until(inside.number) {
+            if !crew(Crew::sleep) {
+                return false;
+            }
             inside.waiting += 1;
             inside = self
                 .changed
                 .wait(inside)
                 .unwrap_or_else(PoisonError::into_inner);
-            inside.waiting -= 1;
         }
         true
     }
@@ -129,6 +147,49 @@ impl<const FENCES: bool> Synchronisation for Loom<FENCES> {
     }
 }
 
+/// What the actors of this execution are at. Loom runs them all on one thread of the operating system, in turns.
+#[derive(Clone, Copy, Default)]
+struct Crew {
+    /// How many are not done yet.
+    acting: u32,
+    /// Of those, how many sleep until a number changes.
+    asleep: u32,
+    /// How often one has waited for others, and how often when there were no others.
+    pauses: u32,
+    alone: u32,
+    /// One has waited for others too often.
+    endless: bool,
+}
+
+impl Crew {
+    /// One is about to sleep. False if all others do: nobody would wake it, and loom panicked ("deadlock").
+    fn sleep(&mut self) -> bool {
+        let others = self.asleep + 1 < self.acting;
+        self.asleep += u32::from(others);
+        others
+    }
+
+    /// One has nothing to do until others have run. False if that has come to nothing too often.
+    fn pause(&mut self) -> bool {
+        self.pauses += 1;
+        self.alone += u32::from(self.acting == 1);
+        self.endless |= self.alone > MAX_PAUSES_ALONE || self.pauses > MAX_PAUSES;
+        !self.endless
+    }
+}
+
+thread_local! {
+    static CREW: Cell<Crew> = const { Cell::new(Crew { acting: 0, asleep: 0, pauses: 0, alone: 0, endless: false }) };
+}
+
+/// Use the crew of this execution.
+fn crew<R>(change: impl FnOnce(&mut Crew) -> R) -> R {
+    let mut crew = CREW.get();
+    let result = change(&mut crew);
+    CREW.set(crew);
+    result
+}
+
 /// What is collected from execution to execution.
 #[derive(Default)]
 struct Collected {
@@ -136,7 +197,12 @@ struct Collected {
     events: EventSet,
     states: BTreeSet<Vec<String>>,
     found: Option<Found>,
+    /// Nobody wants to know any more.
+    stopped: bool,
 }
+
+/// What unwinds loom when something is found, or when nobody wants to know any more: it has no other way to be told.
+struct Enough;
 
 fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -158,7 +224,7 @@ fn spawn<T: Send + 'static>(
 fn join<T>(thread: loom::thread::JoinHandle<T>) -> T {
     match thread.join() {
         Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
+        Err(panic) => resume_unwind(panic),
     }
 }
 
@@ -173,22 +239,26 @@ fn execute<const FENCES: bool>(
         step: |_| (),
         pause: || {
             loom::thread::yield_now();
-            true
+            crew(Crew::pause)
         },
         speak: settings.states,
     };
+    CREW.set(Crew::default());
     let (stage, hands) = set_up::<Loom<FENCES>>(race, policy, settings.bugs, settings.states);
     let stage: Arc<Stage<Loom<FENCES>>> = Arc::new(stage);
     // Loom may not explore a thread whose first operation is an atomic load (its issue 392): this comes before.
     let start = Arc::new(AtomicU32::new(0));
+    crew(|crew| crew.acting = race.programs.len() as u32);
     let threads: Vec<_> = hands
         .into_iter()
         .enumerate()
         .map(|(index, hands)| {
             let (stage, race, start) = (stage.clone(), race.clone(), start.clone());
             spawn(move || {
-                start.fetch_add(1, Ordering::Relaxed);
-                play(&stage, &race.programs[index], hands, &conduct)
+                start.fetch_add(1, Relaxed);
+                let lines = play(&stage, &race.programs[index], hands, &conduct);
+                crew(|crew| crew.acting -= 1);
+                lines
             })
         })
         .collect();
@@ -211,7 +281,7 @@ fn execute<const FENCES: bool>(
             schedule: Vec::new(),
             bound: Some(settings.bound),
             execution: collected.executions,
-            endless: false,
+            endless: crew(|crew| crew.endless),
             events: outcome.events,
         });
     }
@@ -225,7 +295,7 @@ fn check<const FENCES: bool>(
 ) {
     let mut builder = loom::model::Builder::new();
     builder.max_threads = MAX_ACTORS + 2;
-    builder.max_branches = 20_000;
+    builder.max_branches = MAX_BRANCHES;
     builder.preemption_bound = Some(settings.bound as usize);
     // Loom looks at its limits every so many executions.
     builder.checkpoint_interval = 1;
@@ -233,12 +303,26 @@ fn check<const FENCES: bool>(
     builder.max_permutations = usize::try_from(settings.executions.saturating_add(1)).ok();
     builder.max_duration = None;
     let (race, settings, collected) = (race.clone(), settings.clone(), collected.clone());
-    builder.check(move || {
+    let model = move || {
+        let so_far = collected.clone();
         let (race, settings, collected) = (race.clone(), settings.clone(), collected.clone());
+        let stop = settings.stop.clone();
         join(spawn(move || {
             execute::<FENCES>(&race, policy, &settings, &collected);
         }));
-    });
+        let mut so_far = lock(&so_far);
+        so_far.stopped = stop.load(Relaxed);
+        if so_far.stopped || so_far.found.is_some() {
+            drop(so_far);
+            // Nothing of loom's is left by now that would be dropped on the way.
+            resume_unwind(Box::new(Enough));
+        }
+    };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| builder.check(model))) {
+        if !panic.is::<Enough>() {
+            resume_unwind(panic);
+        }
+    }
 }
 
 /// The executions that loom finds at its bound. A race with more than [`MAX_ACTORS`] actors is not run: no execution.
@@ -258,7 +342,8 @@ pub(crate) fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings)
         bound: Some(settings.bound),
         complete: false,
         // Loom returns alike from its last execution and from the last that it may do.
-        cut: collected.executions >= settings.executions,
+        cut: collected.found.is_none()
+            && (collected.stopped || collected.executions >= settings.executions),
         seconds: began.elapsed().as_secs_f64(),
         operations: 0,
         all_operations: 0,

@@ -296,7 +296,7 @@ mod tests {
         let addresses: BTreeSet<usize> = known.iter().map(|(address, _)| *address).collect();
         assert_eq!(addresses.len(), known.len(), "one address, two names");
         let named: BTreeSet<_> = known.iter().filter_map(|(_, o)| o.lock()).collect();
-        let all = LockName::ALL.into_iter();
+        let all = LockName::ALL.iter().copied();
         let all: BTreeSet<_> = all.filter(|name| *name != LockName::Memcg).collect();
         assert_eq!(named, all);
     }

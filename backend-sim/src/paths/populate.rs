@@ -12,6 +12,7 @@ use crate::machine::Machine;
 use crate::mm::Vma;
 use crate::paths::access::CpuOp;
 use crate::sync::{Atomic32, Store, Synchronisation};
+use core::ops::Range;
 use core::sync::atomic::Ordering;
 use migrate_pin_core::ops::PteBits;
 use migrate_pin_core::Pfn;
@@ -60,6 +61,39 @@ pub enum Populate {
     Other,
     /// A page that has no `page->mapping`.
     NoMapping(u32),
+}
+
+impl Populate {
+    /// The pages at which something stands if this is put at page `vpn`: all of a huge one, none if there is only a table or an
+    /// entry that is no page's.
+    fn pages(self, vpn: usize) -> Range<usize> {
+        match self {
+            Self::Huge(_) | Self::HugeZero => {
+                let first = vpn - vpn % TABLE_PAGES;
+                first..first + TABLE_PAGES
+            }
+            Self::BadPmd | Self::EmptyEntry | Self::Other => vpn..vpn,
+            _ => vpn..vpn + 1,
+        }
+    }
+
+    /// At how many pages of address spaces something stands if this is done.
+    #[must_use]
+    pub fn standing(populate: &[(MmId, u16, Populate)]) -> usize {
+        let covers = |(mm, vpn, what): (MmId, u16, Populate), at: (MmId, usize)| {
+            mm == at.0 && what.pages(vpn.into()).contains(&at.1)
+        };
+        let new = |(index, (mm, vpn, what)): (usize, &(MmId, u16, Populate))| {
+            // Something may be put where something stands.
+            let fresh = |page: &usize| {
+                !populate[..index]
+                    .iter()
+                    .any(|one| covers(*one, (*mm, *page)))
+            };
+            what.pages((*vpn).into()).filter(fresh).count()
+        };
+        populate.iter().enumerate().map(new).sum()
+    }
 }
 
 impl<S: Synchronisation> Machine<S> {

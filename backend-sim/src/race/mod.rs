@@ -64,6 +64,17 @@ pub enum Effort {
     Samples(u32),
 }
 
+/// How a race is explored by loom if nobody asks for something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByLoom {
+    /// At this bound.
+    pub bound: u32,
+    /// Events that the race names, and that loom does not reach there.
+    pub unseen: &'static [Event],
+    /// What must break is not found there either: by a broken machine, or under `AsPosted`.
+    pub breaks_unseen: bool,
+}
+
 /// Several actors at once.
 #[derive(Clone, Debug)]
 pub struct Race {
@@ -85,6 +96,8 @@ pub struct Race {
     pub events: Cow<'static, [Event]>,
     /// The same of those that take a preemption: none is reached at bound 0.
     pub interleaved: Cow<'static, [Event]>,
+    /// What no execution may reach, under either policy.
+    pub never: &'static [Event],
     /// What is broken in the machine when the race begins.
     pub bugs: &'static [Bug],
     /// What must break under `Hardened`, for a machine that is broken; none if nothing may.
@@ -96,8 +109,8 @@ pub struct Race {
     pub posted: Option<Posted>,
     /// How it is explored by default.
     pub effort: Effort,
-    /// By loom as well, at this bound: is there something in it that hangs on memory orderings?
-    pub loom: Option<u32>,
+    /// By loom as well.
+    pub loom: Option<ByLoom>,
 }
 
 impl Race {
@@ -112,6 +125,7 @@ impl Race {
         programs: Cow::Borrowed(&[]),
         events: Cow::Borrowed(&[]),
         interleaved: Cow::Borrowed(&[]),
+        never: &[],
         bugs: &[],
         breaks: None,
         hardened: true,
@@ -151,10 +165,10 @@ impl Race {
         })
     }
 
-    /// How many pages stand somewhere when it begins.
+    /// At how many pages of address spaces something stands when it begins.
     #[must_use]
     pub fn pages(&self) -> usize {
-        self.populate.len()
+        Populate::standing(&self.populate)
     }
 }
 

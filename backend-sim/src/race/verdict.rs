@@ -14,6 +14,8 @@ use migrate_pin_core::PolicyKind;
 pub enum Verdict {
     /// Nothing broke, everything was reached.
     Ok,
+    /// Nothing broke, and by loom these were not come to, which is known of it ([`Race::loom`]): events, or what must break.
+    Unseen(Vec<&'static str>),
     /// Nothing broke up to this bound; the race's own is the second, at which alone it is judged what must be reached and what
     /// must break.
     Part(u32, u32),
@@ -33,6 +35,8 @@ pub enum Verdict {
     Unknown(Invariant, &'static str),
     /// It never reached these.
     NotReached(Vec<Event>),
+    /// It reached these, and may not.
+    Reached(Vec<Event>),
 }
 
 impl Verdict {
@@ -46,6 +50,7 @@ impl Verdict {
                 | Self::Differs(..)
                 | Self::Unknown(..)
                 | Self::NotReached(_)
+                | Self::Reached(_)
         )
     }
 }
@@ -61,10 +66,17 @@ fn names(defects: &[Defect]) -> String {
     }
 }
 
+/// The names of `events`.
+fn listed(events: &[Event]) -> String {
+    let names: Vec<_> = events.iter().map(|event| event.name()).collect();
+    names.join(" ")
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("ok"),
+            Self::Unseen(names) => write!(f, "ok, unseen by loom: {}", names.join(", ")),
             Self::Part(bound, own) => write!(f, "ok up to bound {bound} of {own}"),
             Self::Breaks(invariant) => write!(f, "breaks {invariant}"),
             Self::Shows(defects) => write!(f, "shows {}", names(defects)),
@@ -81,12 +93,8 @@ impl fmt::Display for Verdict {
             Self::Unknown(invariant, what) => {
                 write!(f, "FAILED: unknown defect: {invariant}: {what}")
             }
-            Self::NotReached(events) => {
-                f.write_str("FAILED: never reached")?;
-                events
-                    .iter()
-                    .try_for_each(|event| write!(f, " {}", event.name()))
-            }
+            Self::NotReached(events) => write!(f, "FAILED: never reached {}", listed(events)),
+            Self::Reached(events) => write!(f, "FAILED: reached {}", listed(events)),
         }
     }
 }
@@ -113,6 +121,13 @@ impl Race {
         if let Some(verdict) = broke {
             return verdict;
         }
+        let reached = self.never.iter().copied();
+        let reached: Vec<_> = reached
+            .filter(|event| came.events.contains(*event))
+            .collect();
+        if !reached.is_empty() {
+            return Verdict::Reached(reached);
+        }
         if came.cut {
             return Verdict::Incomplete;
         }
@@ -121,24 +136,47 @@ impl Race {
             Own::Other => return Verdict::Ok,
             Own::Same | Own::More => {}
         }
-        if let (PolicyKind::Hardened, Some(invariant)) = (policy, self.breaks) {
-            return Verdict::NotAsExpected(Some(invariant));
+        let loom = self.loom.filter(|_| came.kind == Kind::Loom);
+        let breaks_unseen = loom.is_some_and(|loom| loom.breaks_unseen);
+        let mut unseen = Vec::new();
+        match (policy, self.breaks, self.posted) {
+            (PolicyKind::Hardened, Some(invariant), _) if breaks_unseen => {
+                unseen.push(invariant.name());
+            }
+            (PolicyKind::Hardened, Some(invariant), _) => {
+                return Verdict::NotAsExpected(Some(invariant));
+            }
+            (PolicyKind::AsPosted, _, Some(Posted::Shows(defects))) if breaks_unseen => {
+                unseen.extend(defects.iter().map(|defect| defect.name()));
+            }
+            _ => {}
         }
-        let judged = policy == PolicyKind::Hardened || !self.hardened;
-        let missing = self.missing(came);
-        if !judged || missing.is_empty() {
-            Verdict::Ok
-        } else {
-            Verdict::NotReached(missing)
+        if policy == PolicyKind::Hardened || !self.hardened {
+            let known = loom.map_or(&[] as &[Event], |loom| loom.unseen);
+            let (lost, missing): (Vec<_>, Vec<_>) = self
+                .missing(came)
+                .into_iter()
+                .partition(|event| known.contains(event));
+            if !missing.is_empty() {
+                return Verdict::NotReached(missing);
+            }
+            unseen.extend(lost.into_iter().map(Event::name));
+        }
+        match unseen.is_empty() {
+            true => Verdict::Ok,
+            false => Verdict::Unseen(unseen),
         }
     }
 
     /// What it names and `came` did not reach.
     fn missing(&self, came: &Exploration) -> Vec<Event> {
         let named = self.events.iter().chain(self.interleaved.iter()).copied();
-        named
+        let mut missing: Vec<_> = named
             .filter(|event| !came.events.contains(*event))
-            .collect()
+            .collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing
     }
 
     /// How much was asked for.
@@ -149,6 +187,9 @@ impl Race {
                 Ordering::Equal => Own::Same,
                 Ordering::Greater => Own::More,
             },
+            (_, Kind::Loom) if self.loom.is_some_and(|own| own.bound == settings.bound) => {
+                Own::Same
+            }
             (Effort::Samples(samples), Kind::Random) if came.executions >= samples.into() => {
                 Own::Same
             }
@@ -191,6 +232,12 @@ impl Race {
         let differs = expected.is_some_and(|expected| match self.own(settings, came) {
             Own::Same if came.kind == Kind::Exhaustive => {
                 !came.cut && (!all(expected, &shown) || !all(&shown, expected))
+            }
+            // It ends at the first.
+            Own::Same if came.kind == Kind::Loom => {
+                let unseen = self.loom.is_some_and(|loom| loom.breaks_unseen);
+                !all(&shown, expected)
+                    || (!came.cut && !unseen && shown.is_empty() != expected.is_empty())
             }
             Own::More => !came.cut && !all(expected, &shown),
             Own::Less(..) => !all(&shown, expected),

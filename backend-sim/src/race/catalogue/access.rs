@@ -29,8 +29,7 @@ pub(super) fn races() -> Vec<Race> {
             "a CPU writes the page that a driver acquires",
             &[&[acquire(1, 1)], &[Step::Write(1, 8)]],
             &[Event::StaleTlbHit, Event::MigrationWait, Event::FaultedBack],
-        )
-        .and_loom(1),
+        ),
         race(
             "acquire-read",
             "a CPU reads the page that a driver acquires",
@@ -78,8 +77,7 @@ pub(super) fn races() -> Vec<Race> {
             ],
             &[Event::DeviceAccess, Event::DeviceFault, Event::FaultedBack],
         )
-        .given(ACQUIRED)
-        .and_loom(2),
+        .given(ACQUIRED),
         race(
             "fault-fault",
             "two CPUs write one pinned page",
@@ -90,8 +88,7 @@ pub(super) fn races() -> Vec<Race> {
                 Event::MigrationWait,
             ],
         )
-        .given(ACQUIRED)
-        .and_loom(1),
+        .given(ACQUIRED),
         race(
             "fault-release",
             "a CPU reads a pinned page that its driver gives back",

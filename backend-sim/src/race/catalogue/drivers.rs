@@ -41,8 +41,7 @@ pub(super) fn races() -> Vec<Race> {
                 &[acquire(1, 1), Step::DeviceAdd(1, 1)],
             ],
             &[Event::PinRefused, Event::DeviceFault, Event::DeviceAccess],
-        )
-        .and_loom(1),
+        ),
         race(
             "acquire-revoke",
             "a driver acquires a page that another thread of it gives back",

@@ -249,6 +249,7 @@ const TABLE: &[Expected] = &[
         &[],
         &[RefusedUnpinPut],
     ),
+    expected("dma-fork", &[ForkCopy, GupFastBackedOut], &[], &[], &[]),
     expected("dma-after", &[], &[], &[], &[]),
     expected(
         "dma-slow-while",

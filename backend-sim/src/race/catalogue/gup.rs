@@ -25,8 +25,7 @@ pub(super) fn races() -> Vec<Race> {
                 Event::GupSlow,
                 Event::FaultedBack,
             ],
-        )
-        .and_loom(1),
+        ),
         race(
             "gup-after",
             "a short reference is taken on a pinned page that the device writes",
@@ -58,8 +57,22 @@ pub(super) fn races() -> Vec<Race> {
                 Event::PinRefused,
                 Event::FaultedBack,
             ],
-        )
-        .and_loom(1),
+        ),
+        // Who pins raises the count and then looks at the fork's sequence number, who forks raises that and then looks at the count: one
+        // must see the other, or the child shares a page that DMA writes. That takes a full barrier on both sides, so only
+        // loom can miss one.
+        Race {
+            never: &[Event::GupStaleWrite],
+            ..race(
+                "dma-fork",
+                "a page is pinned for DMA while its process forks",
+                &[
+                    &[Step::Fork(B)],
+                    &[dma_pin(1), Step::GupWrite(9), Step::GupPut],
+                ],
+                &[Event::GupPinned],
+            )
+        },
         race(
             "dma-after",
             "a DMA pin is taken on a pinned page that the device writes",

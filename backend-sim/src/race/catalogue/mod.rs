@@ -9,10 +9,12 @@
 //! - `three`: three actors;
 //! - `posted`: what only `AsPosted` and the driver as posted break;
 //! - `expect`: what comes of each, on each shape;
+//! - [`by_loom`]: how far loom explores each;
 //! - `large`: eight actors and sixty-four pages;
 //! - `seeded`: for each invariant a broken machine, to see that the search notices.
 
 mod access;
+pub mod by_loom;
 mod drivers;
 mod expect;
 mod gup;
@@ -48,7 +50,7 @@ pub fn all() -> Vec<Race> {
     let mut all: Vec<_> = written.flat_map(on_both_shapes).collect();
     all.extend(large::races());
     all.extend_from_slice(seeded::RACES);
-    all
+    all.into_iter().map(by_loom::of).collect()
 }
 
 fn on_both_shapes(race: Race) -> impl Iterator<Item = Race> {

@@ -129,12 +129,6 @@ impl Race {
     pub(super) fn on(self, config: Config<'static>) -> Self {
         Self { config, ..self }
     }
-
-    /// By loom as well, at this bound.
-    pub(super) fn and_loom(self, bound: u32) -> Self {
-        let loom = Some(bound);
-        Self { loom, ..self }
-    }
 }
 
 const fn actor(cpu: u8, mm: MmId) -> ActorSpec {

@@ -74,8 +74,7 @@ pub(super) fn races() -> Vec<Race> {
             &[&[Step::DeviceAdd(1, 1)], &[MUNMAP]],
             &[Event::PageFreeWithPair, Event::DeviceFault, Event::Unpinned],
         )
-        .given(ACQUIRED)
-        .and_loom(1),
+        .given(ACQUIRED),
         race(
             "munmap-fault",
             "a pinned page is unmapped while a CPU takes it back",
@@ -101,8 +100,7 @@ pub(super) fn races() -> Vec<Race> {
             "MADV_DONTNEED of a page while it is acquired",
             &[USE, &[DONTNEED]],
             &[Event::MigrationEntryZapped, Event::PageFreeWithPair],
-        )
-        .and_loom(1),
+        ),
         race(
             "dontneed-fault",
             "MADV_DONTNEED of a pinned page while a CPU takes it back",

@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// What stands in the first address space, what was done, and who does what.
 struct Found {
     shape: ShapeKind,
+    layout: Layout,
     stands: Vec<(u16, Populate)>,
     given: Vec<By>,
     programs: Vec<(u8, Vec<Step>)>,
@@ -29,7 +30,7 @@ impl Found {
             shape: self.shape,
             policy: PolicyKind::Hardened,
             driver: DriverKind::Careful,
-            layout: Layout::Anonymous,
+            layout: self.layout,
         };
         let stands = self.stands.into_iter();
         let programs = self.programs.into_iter().map(|(actor, steps)| Program {
@@ -85,6 +86,7 @@ fn a_device_page_is_mapped_again_before_the_zap_that_freed_it_has_dropped_the_pt
     for shape in SHAPES {
         let found = Found {
             shape,
+            layout: Layout::Anonymous,
             stands: vec![(1, Populate::Written(10)), (2, Populate::Written(20))],
             given: vec![
                 By(0, Step::Fork(CHILD)),
@@ -108,6 +110,7 @@ fn a_device_page_is_mapped_again_before_the_zap_that_freed_it_has_dropped_the_pt
 fn written_both_ways(shape: ShapeKind, bugs: &'static [Bug]) -> Vec<Came> {
     let found = Found {
         shape,
+        layout: Layout::Anonymous,
         stands: vec![(1, Populate::Written(10))],
         given: vec![
             By(
@@ -161,6 +164,7 @@ fn a_copy_of_what_another_has_written_meanwhile_is_thrown_away() {
     for shape in SHAPES {
         let found = Found {
             shape,
+            layout: Layout::Anonymous,
             stands: vec![(1, Populate::Written(10))],
             given: vec![By(0, Step::Fork(CHILD))],
             programs: vec![
@@ -181,6 +185,7 @@ fn a_copy_that_is_used_and_was_made_of_what_a_cpu_can_write_is_torn() {
     for shape in SHAPES {
         let found = Found {
             shape,
+            layout: Layout::Anonymous,
             stands: vec![(1, Populate::Written(10))],
             given: vec![By(3, Step::Write(1, 11))],
             programs: vec![
@@ -201,6 +206,7 @@ fn zeroes_are_read_where_zero_pages_are_being_zapped() {
     for shape in SHAPES {
         let found = Found {
             shape,
+            layout: Layout::Anonymous,
             stands: vec![],
             given: vec![By(3, Step::Read(1))],
             programs: vec![
@@ -221,6 +227,7 @@ fn zeroes_are_read_where_zero_pages_are_being_zapped() {
 fn a_page_that_is_being_moved_when_its_process_forks_is_nobodys_alone() {
     let found = Found {
         shape: ShapeKind::V6_12,
+        layout: Layout::Anonymous,
         stands: vec![(1, Populate::Marked(10))],
         given: vec![By(0, Step::Drain)],
         programs: vec![
@@ -250,6 +257,7 @@ fn a_slot_that_nobody_uses_any_more_is_not_read() {
     for shape in SHAPES {
         let found = Found {
             shape,
+            layout: Layout::Anonymous,
             stands: vec![(1, Populate::SwapCachedUnmapped(10))],
             given: vec![],
             programs: vec![
@@ -273,6 +281,7 @@ fn a_page_that_comes_from_swap_is_not_freed_while_it_is_locked() {
         let (at, pages) = (1, 1);
         let found = Found {
             shape,
+            layout: Layout::Anonymous,
             stands: vec![(1, Populate::SwapCachedUnmapped(10))],
             given: vec![],
             programs: vec![
@@ -307,6 +316,7 @@ fn what_is_written_to_the_page_after_a_zapped_one_is_kept_when_that_is_unmapped(
         let (at, pages) = (1, 1);
         let found = Found {
             shape,
+            layout: Layout::Anonymous,
             stands: vec![(1, Populate::Written(10))],
             given: vec![By(1, Step::Read(1))],
             programs: vec![
@@ -341,5 +351,35 @@ fn what_is_written_to_the_page_after_a_zapped_one_is_kept_when_that_is_unmapped(
             })
         });
         sound(&found.run(all), Event::StaleTlbHit);
+    }
+}
+
+/// A copy on write of a page of a file is late: another has copied it, written, and thrown that away, so that the page stands there again. The
+/// copy has what the file has, not what was written.
+#[test]
+fn a_late_copy_of_a_page_of_a_file_has_what_the_file_has() {
+    for shape in SHAPES {
+        let found = Found {
+            shape,
+            layout: Layout::Private,
+            stands: vec![(5, Populate::Read)],
+            given: vec![],
+            programs: vec![
+                (0, vec![Step::Write(5, 1001)]),
+                (
+                    1,
+                    vec![
+                        Step::Write(5, 1007),
+                        Step::DontNeed { at: 5, pages: 1 },
+                        Step::Read(5),
+                    ],
+                ),
+            ],
+            bugs: &[],
+        };
+        let all = (6..20).flat_map(|seen| {
+            (24..60).map(move |written| vec![(0, seen), (1, written), (0, 1), (1, ON), (0, ON)])
+        });
+        sound(&found.run(all), Event::CowCopy);
     }
 }

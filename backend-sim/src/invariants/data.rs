@@ -17,6 +17,16 @@ impl<S: Synchronisation> Cpu<'_, S> {
         expected_in(self.m, &mut books, mm, vpn)
     }
 
+    /// What a copy that is made of a page for this place must hold: a file's page what the file does, also if there is a copy in its place
+    /// just then, which may have gone before this one takes it.
+    pub(crate) fn expected_copy(&self, mm: MmId, vpn: usize, of_file: bool) -> u32 {
+        let mut books = self.m.ledger.lock();
+        match place_in(self.m, mm, vpn) {
+            Place::PrivateFile(file, index) if of_file => expected_of(&books, file, index),
+            _ => expected_in(self.m, &mut books, mm, vpn),
+        }
+    }
+
     /// A read of `mm` at `vpn` saw `value`.
     pub(crate) fn check_read(&self, mm: MmId, vpn: usize, page: Option<Pfn>, value: u32) {
         if !S::LEDGER || !S::STEPWISE {
@@ -211,27 +221,28 @@ fn place_in<S: Synchronisation>(machine: &Machine<S>, mm: MmId, vpn: usize) -> P
     }
 }
 
+/// What a page of a file must read as.
+fn expected_of<S: Synchronisation>(books: &Ledger<S>, file: usize, index: usize) -> u32 {
+    let words = books.file_cells.get(file);
+    words
+        .and_then(|words| words.get(index))
+        .copied()
+        .unwrap_or(0)
+}
+
 fn expected_in<S: Synchronisation>(
     machine: &Machine<S>,
     books: &mut Ledger<S>,
     mm: MmId,
     vpn: usize,
 ) -> u32 {
-    let in_file = |books: &Ledger<S>, file: usize, index: usize| {
-        books
-            .file_cells
-            .get(file)
-            .and_then(|file| file.get(index))
-            .copied()
-            .unwrap_or(0)
-    };
     let own = books
         .cell_mut(mm, vpn)
         .map(|cell| *cell)
         .unwrap_or_default();
     match place_in(machine, mm, vpn) {
-        Place::File(file, index) => in_file(books, file, index),
-        Place::PrivateFile(file, index) if !own.own => in_file(books, file, index),
+        Place::File(file, index) => expected_of(books, file, index),
+        Place::PrivateFile(file, index) if !own.own => expected_of(books, file, index),
         _ => own.value,
     }
 }

@@ -200,12 +200,13 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             };
             frame.contents.set(word);
             if S::LEDGER {
-                expected = self.expected(spot.vma.mm, spot.vpn);
                 let private = |page: &Pfn| {
                     let frame = self.m.frame(self.head(*page));
                     frame.is_some_and(|frame| matches!(frame.identity(), Identity::Anon(_)))
                 };
                 let written = from.filter(private);
+                let of_file = from.is_some() && written.is_none();
+                expected = self.expected_copy(spot.vma.mm, spot.vpn, of_file);
                 torn = written.is_some_and(|page| self.in_a_tlb(page, true));
             }
         }

@@ -96,6 +96,7 @@ fn a_broken_machine_is_1() {
 #[test]
 fn wrong_usage_is_2_and_says_what_was_expected() {
     let cases: &[(&[&str], &str)] = &[
+        (&["check", "--scenario", ""], "expected one that"),
         (
             &["check", "--bound", "x"],
             "expected a whole number from 0 to 8",
@@ -362,16 +363,28 @@ fn a_bound_below_a_races_own_is_said() {
         "--scenario",
         "acquire-write",
     ];
-    let at = |bound: &str| {
-        let engine = ["--engine", "exhaustive", "--format", "jsonl"];
-        let output = run(&[&arguments[..], &engine[..], &["--bound", bound][..]].concat());
+    let asked = |engine: &str, option: &str, number: &str| {
+        let more = ["--format", "jsonl", "--engine", engine, option, number];
+        let output = run(&[&arguments[..], &more[..]].concat());
         assert_eq!(status(&output), 0, "{}", out(&output));
         rows(&output).remove(0)
     };
-    let below = at("1");
-    assert_eq!(below["says"], "ok up to bound 1 of 2");
-    assert_eq!(below["verdict"], "part");
-    assert_eq!(at("2")["says"], "ok");
+    for engine in ["exhaustive", "loom"] {
+        let below = asked(engine, "--bound", "1");
+        assert_eq!(below["says"], "ok up to bound 1 of 2", "{engine}");
+        assert_eq!(below["verdict"], "part");
+        assert_eq!(asked(engine, "--bound", "2")["says"], "ok", "{engine}");
+    }
+    // Nor by samples, of which the race asks for none.
+    for (engine, samples, said) in [
+        ("random", "1", "ok, without "),
+        ("pct", "1", "ok, without "),
+        ("pct", "5000", "ok, seed"),
+    ] {
+        let row = asked(engine, "--executions", samples);
+        let says = row["says"].as_str().unwrap();
+        assert!(says.starts_with(said), "{engine} {samples}: {says}");
+    }
 }
 
 #[test]

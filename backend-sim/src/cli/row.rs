@@ -170,10 +170,10 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
     let stopped = settings.stop.load(Ordering::Relaxed);
     let short = came.found.is_none() && stopped && came.cut;
     let (end, mut says) = match &verdict {
-        Verdict::Ok | Verdict::Unseen(_) | Verdict::Incomplete if short => {
+        Verdict::Ok | Verdict::Unseen(_) | Verdict::Untold(_) | Verdict::Incomplete if short => {
             (End::Incomplete, "interrupted".to_owned())
         }
-        Verdict::Ok | Verdict::Unseen(_) => (End::Ok, verdict.to_string()),
+        Verdict::Ok | Verdict::Unseen(_) | Verdict::Untold(_) => (End::Ok, verdict.to_string()),
         Verdict::Part(..) => (End::Part, verdict.to_string()),
         Verdict::Incomplete => (End::Incomplete, verdict.to_string()),
         // There may be more, and nobody has looked.

@@ -78,6 +78,12 @@ pub(crate) fn selected(select: &Select) -> io::Result<Vec<Subject>> {
     let all = all();
     let mut wanted = vec![select.scenario.is_empty(); all.len()];
     for name in &select.scenario {
+        if name.is_empty() {
+            return Err(usage(
+                "'' is no scenario's name; expected one that `migrate-pin list` prints, or a part of one"
+                    .to_owned(),
+            ));
+        }
         let exact = all.iter().any(|subject| subject.name() == name);
         let family = all.iter().any(|subject| subject.family() == name);
         let means = |subject: &Subject| match () {

@@ -16,6 +16,8 @@ pub enum Verdict {
     Ok,
     /// Nothing broke, and by loom these were not come to, which is known of it ([`Race::loom`]): events, or what must break.
     Unseen(Vec<&'static str>),
+    /// Nothing broke, and these events were not come to by an engine that was not asked for what the race asks for: nothing is missed.
+    Untold(Vec<Event>),
     /// Nothing broke up to this bound; the race's own is the second, at which alone it is judged what must be reached and what
     /// must break.
     Part(u32, u32),
@@ -77,6 +79,7 @@ impl fmt::Display for Verdict {
         match self {
             Self::Ok => f.write_str("ok"),
             Self::Unseen(names) => write!(f, "ok, unseen by loom: {}", names.join(", ")),
+            Self::Untold(events) => write!(f, "ok, without {}", listed(events)),
             Self::Part(bound, own) => write!(f, "ok up to bound {bound} of {own}"),
             Self::Breaks(invariant) => write!(f, "breaks {invariant}"),
             Self::Shows(defects) => write!(f, "shows {}", names(defects)),
@@ -133,7 +136,16 @@ impl Race {
         }
         match own {
             Own::Less(bound, own) => return Verdict::Part(bound, own),
-            Own::Other => return Verdict::Ok,
+            Own::Other => {
+                let missing = match policy == PolicyKind::Hardened || !self.hardened {
+                    true => self.missing(came),
+                    false => Vec::new(),
+                };
+                return match missing.is_empty() {
+                    true => Verdict::Ok,
+                    false => Verdict::Untold(missing),
+                };
+            }
             Own::Same | Own::More => {}
         }
         let loom = self.loom.filter(|_| came.kind == Kind::Loom);
@@ -181,19 +193,21 @@ impl Race {
 
     /// How much was asked for.
     fn own(&self, settings: &Settings, came: &Exploration) -> Own {
-        match (self.effort, came.kind) {
-            (Effort::Bound(own), Kind::Exhaustive) => match settings.bound.cmp(&own) {
-                Ordering::Less => Own::Less(settings.bound, own),
-                Ordering::Equal => Own::Same,
-                Ordering::Greater => Own::More,
+        let own = match (self.effort, came.kind) {
+            (Effort::Bound(own), Kind::Exhaustive) => own,
+            (_, Kind::Loom) => match self.loom {
+                Some(own) => own.bound,
+                None => return Own::Other,
             },
-            (_, Kind::Loom) if self.loom.is_some_and(|own| own.bound == settings.bound) => {
-                Own::Same
-            }
             (Effort::Samples(samples), Kind::Random) if came.executions >= samples.into() => {
-                Own::Same
+                return Own::Same;
             }
-            _ => Own::Other,
+            _ => return Own::Other,
+        };
+        match settings.bound.cmp(&own) {
+            Ordering::Less => Own::Less(settings.bound, own),
+            Ordering::Equal => Own::Same,
+            Ordering::Greater => Own::More,
         }
     }
 

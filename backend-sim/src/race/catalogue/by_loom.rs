@@ -57,7 +57,7 @@ const ONE: &[&str] = &[
     "two-drivers-write-on-6-12",
 ];
 
-/// More than that with one. Each two of the three actors are there with more.
+/// More than that with one.
 const NONE: &[&str] = &[
     "acquire-fork-child",
     "acquire-fork-child-on-6-12",

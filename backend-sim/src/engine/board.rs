@@ -270,8 +270,7 @@ impl Board {
     }
 
     /// Decide who is next, unless that is for a scheduler of shuttle's. None if it is, or if all are done. What does who runs `next` if
-    /// it goes on, and with which
-    /// object?
+    /// it goes on, and with which object?
     #[inline]
     fn decide(&mut self, next: Next, object: usize) -> Option<u8> {
         let candidates = self.candidates();

@@ -527,6 +527,24 @@ mod tests {
         bytes
     }
 
+    /// A careful driver over anonymous memory.
+    fn anonymous(shape: ShapeKind, policy: PolicyKind) -> Setting {
+        Setting {
+            shape,
+            policy,
+            driver: DriverKind::Careful,
+            layout: Layout::Anonymous,
+        }
+    }
+
+    /// Who does one thing.
+    fn program(actor: u8, step: Step) -> Program {
+        Program {
+            actor,
+            steps: Cow::Owned(vec![step]),
+        }
+    }
+
     #[test]
     fn a_byte_says_who_and_for_how_long() {
         let mut feed = Feed::new(&[
@@ -615,16 +633,7 @@ mod tests {
     /// none of these bytes is a schedule that shows it.
     #[test]
     fn two_who_take_turns_refuse_each_other_for_ever() {
-        let setting = Setting {
-            shape: ShapeKind::V6_12,
-            policy: PolicyKind::AsPosted,
-            driver: DriverKind::Careful,
-            layout: Layout::Anonymous,
-        };
-        let program = |actor, step| Program {
-            actor,
-            steps: Cow::Owned(vec![step]),
-        };
+        let setting = anonymous(ShapeKind::V6_12, PolicyKind::AsPosted);
         let race = Arc::new(Race {
             name: Cow::Borrowed("two fault on a page that is on a device"),
             config: setting.config(),
@@ -680,16 +689,7 @@ mod tests {
     /// On 5.11 nobody can wait for a part of a huge page that is being split: it is faulted on again. Found by `interleave`.
     #[test]
     fn two_who_fault_on_a_page_that_a_third_splits_do_not_keep_it_from_running() {
-        let setting = Setting {
-            shape: ShapeKind::V5_11,
-            policy: PolicyKind::Hardened,
-            driver: DriverKind::Careful,
-            layout: Layout::Anonymous,
-        };
-        let program = |actor, step| Program {
-            actor,
-            steps: Cow::Owned(vec![step]),
-        };
+        let setting = anonymous(ShapeKind::V5_11, PolicyKind::Hardened);
         let race = Arc::new(Race {
             name: Cow::Borrowed("two fault on a page that is split"),
             config: setting.config(),
@@ -714,21 +714,15 @@ mod tests {
     /// Who waits for `mmap_lock` to fork into an address space looks again whether it is still free. Found by `interleave`.
     #[test]
     fn of_two_forks_into_one_address_space_the_second_is_refused() {
-        let setting = Setting {
-            shape: ShapeKind::V6_12,
-            policy: PolicyKind::Hardened,
-            driver: DriverKind::Careful,
-            layout: Layout::Anonymous,
-        };
-        let fork = |actor| Program {
-            actor,
-            steps: Cow::Owned(vec![Step::Fork(CHILD)]),
-        };
+        let setting = anonymous(ShapeKind::V6_12, PolicyKind::Hardened);
         let race = Arc::new(Race {
             name: Cow::Borrowed("two forks into one address space"),
             config: setting.config(),
             populate: Cow::Owned(vec![(PARENT, 0, Populate::Written(100))]),
-            programs: Cow::Owned(vec![fork(0), fork(1)]),
+            programs: Cow::Owned(vec![
+                program(0, Step::Fork(CHILD)),
+                program(1, Step::Fork(CHILD)),
+            ]),
             ..Race::BASE
         });
         let (fed, settings) = (Fed::new(), Settings::exhaustive(0));
@@ -743,12 +737,7 @@ mod tests {
     /// page that was pinned since. Found by `interleave`.
     #[test]
     fn a_device_page_that_came_back_for_a_pin_is_not_mapped_in_place_of_the_original() {
-        let setting = Setting {
-            shape: ShapeKind::V6_12,
-            policy: PolicyKind::Hardened,
-            driver: DriverKind::Careful,
-            layout: Layout::Anonymous,
-        };
+        let setting = anonymous(ShapeKind::V6_12, PolicyKind::Hardened);
         let (at, pages) = (1, 1);
         let program = |actor, steps| Program {
             actor,

@@ -446,6 +446,7 @@ impl<S: Synchronisation> Machine<S> {
             mapcount: frame.mapcount.load(Ordering::Relaxed),
             flags: frame.all_flags(),
             locked: frame.lock.owner().is_some(),
+            locker: frame.lock.owner().map(ActorId),
             contents: frame.contents.get(),
             memcg: frame.memcg.get().checked_sub(1).map(|id| MemcgId(id as u8)),
             in_use: book.alive,
@@ -551,6 +552,8 @@ pub struct PageState {
     pub flags: PageFlags,
     /// `PageLocked()`.
     pub locked: bool,
+    /// Whose its lock is, which no kernel could tell.
+    pub locker: Option<ActorId>,
     /// What it holds.
     pub contents: u32,
     /// Whom it is charged to.

@@ -48,7 +48,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             return 0;
         };
         cpu.lock.assert_held(self);
-        let batch = core::mem::take(&mut *cpu.batch.lock());
+        let mut batch = core::mem::take(&mut *cpu.batch.lock());
         if batch.is_empty() {
             return 0;
         }
@@ -71,7 +71,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 self.put_as(*page, Hold::Batch);
             }
         }
-        batch.len()
+        let moved = batch.len();
+        // Nobody has added to it in between: its lock is held. Its room is used again.
+        batch.clear();
+        *cpu.batch.lock() = batch;
+        moved
     }
 
     /// `add_page_to_lru_list()`: under the LRU lock.

@@ -9,7 +9,7 @@ use crate::event::{Event, EventSet};
 use crate::frame::{frame_index, Frame, FrameZone, PageFlags, FIRST_PFN};
 use crate::ledger::{Books, Ledger, MAX_VIOLATIONS};
 use crate::lock::{Lock, LockName, RwLock};
-use crate::mm::AddressSpace;
+use crate::mm::{AddressSpace, Vma};
 use crate::restore::{restore, Restore};
 use crate::sync::{Atomic32, Plain, Store, Synchronisation};
 use crate::tlb::Tlb;
@@ -485,6 +485,14 @@ impl<S: Synchronisation> Machine<S> {
     /// The page that is mapped at a page of an address space, in any form.
     pub fn page_at(&self, mm: MmId, page: usize) -> Option<Pfn> {
         self.entry(mm, page).named()
+    }
+
+    /// The area that covers a page of an address space, and what it maps: without `mmap_lock`, so for when nobody runs.
+    pub fn area_at(&self, mm: MmId, page: usize) -> Option<(Vma, VmaKind)> {
+        let space = self.mms.get(usize::from(mm.0))?;
+        let index = space.find(page)?;
+        let kind = space.areas.get(usize::from(index))?.kind();
+        Some((Vma { mm, index }, kind))
     }
 
     /// Which page a device has mapped at a page of an address space.

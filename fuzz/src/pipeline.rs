@@ -17,7 +17,9 @@ use migrate_pin_sim::grammar::{
 use migrate_pin_sim::scenario::outcome::{self, Names};
 use migrate_pin_sim::scenario::player::{Answer, Player};
 use migrate_pin_sim::scenario::{By, Step};
-use migrate_pin_sim::{ActorId, Event, Machine, Progress, Purpose, Synchronisation};
+use migrate_pin_sim::{
+    ActorId, Entry, Event, Machine, MmId, Progress, Purpose, Synchronisation, Vma, VmaKind,
+};
 use std::cell::{Cell, RefCell};
 
 /// Most programs of an input.
@@ -145,19 +147,39 @@ impl<S: Synchronisation> Run<'_, S> {
         }
     }
 
-    /// Read every page, as a process does.
+    /// Read every page, as a process does. Of neighbours that are holes of one anonymous area, or in none, the first is read,
+    /// and what came of it is what the model must expect of the others as well: a fault looks at nothing else.
     fn read_all(&mut self) {
         for (mm, actor) in [(PARENT, 0), (CHILD, CHILD_ACTOR)] {
+            let mut before = None;
             for page in 0..PAGES {
-                match self.machine.cpu(ActorId(actor)).read(page * PAGE_SIZE) {
-                    Progress::Done(result) => {
-                        if let Err(complaint) = self.model.read(mm, page, result) {
-                            self.complaint.get_or_insert(complaint);
+                let hole = self.hole(mm, page);
+                let result = match before {
+                    Some((of, result)) if hole == Some(of) => result,
+                    _ => match self.machine.cpu(ActorId(actor)).read(page * PAGE_SIZE) {
+                        Progress::Done(result) => result,
+                        Progress::Blocked(_) => {
+                            self.machine.report_deadlock(ActorId(actor));
+                            continue;
                         }
-                    }
-                    Progress::Blocked(_) => self.machine.report_deadlock(ActorId(actor)),
+                    },
+                };
+                before = hole.map(|area| (area, result));
+                if let Err(complaint) = self.model.read(mm, page, result) {
+                    self.complaint.get_or_insert(complaint);
                 }
             }
+        }
+    }
+
+    /// The area that a page is a hole of: none, or an anonymous one without an entry there.
+    fn hole(&self, mm: MmId, page: usize) -> Option<Option<Vma>> {
+        match self.machine.area_at(mm, page) {
+            None => Some(None),
+            Some((area, VmaKind::Anonymous)) if self.machine.entry(mm, page) == Entry::None => {
+                Some(Some(area))
+            }
+            _ => None,
         }
     }
 

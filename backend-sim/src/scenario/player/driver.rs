@@ -1,6 +1,6 @@
 //! Steps of a driver: its operations in one piece, and the stages of a migration one by one.
 
-use super::{done, pages, refused, Answer, Player};
+use super::{done, pages, Answer, Player, Refused};
 use crate::cpu::{addr_of, vpn_of, WaitFor};
 use crate::driver::session::Session;
 use crate::driver::with_rules;
@@ -28,7 +28,7 @@ impl<S: Synchronisation> Player<'_, S> {
                     "acquire {at}: {} of {n}, {} left",
                     got.granted, got.left
                 )),
-                Err(error) => self.say(refused("acquire", error)),
+                Err(error) => self.say(Refused("acquire", error)),
             },
             Step::Grant { at, access } => {
                 let result = done(dev.grant(addr_of(at.into()), access))?;
@@ -37,11 +37,11 @@ impl<S: Synchronisation> Player<'_, S> {
             Step::Revoke { at, pages: n } => match done(dev.give_back(pages(at, n)))? {
                 Ok(0) => self.say(format_args!("revoke {at}: done")),
                 Ok(busy) => self.say(format_args!("revoke {at}: {busy} busy")),
-                Err(error) => self.say(refused("revoke", error)),
+                Err(error) => self.say(Refused("revoke", error)),
             },
             Step::ToDevice { at, pages: n } => match done(dev.migrate_to_device(pages(at, n)))? {
                 Ok(moved) => self.say(format_args!("to device {at}: {moved} of {n}")),
-                Err(error) => self.say(refused("to device", error)),
+                Err(error) => self.say(Refused("to device", error)),
             },
             Step::FaultIn(at) => match done(dev.fault_in(addr_of(at.into())))? {
                 true => {}
@@ -71,7 +71,7 @@ impl<S: Synchronisation> Player<'_, S> {
                         self.words(&session);
                         self.hands.session = Some(Box::new(session));
                     }
-                    Err(error) => self.say(refused("setup", error)),
+                    Err(error) => self.say(Refused("setup", error)),
                 }
                 Ok(())
             }
@@ -117,10 +117,11 @@ impl<S: Synchronisation> Player<'_, S> {
                         self.say("pages:");
                         self.words(&session);
                     }
-                    Err(error) => {
+                    Err(error) if !self.quiet => {
                         let text = self.refused_pages(error);
                         self.say(&text);
                     }
+                    Err(_) => {}
                 }
             }
             Step::Map if self.hands.moved => {
@@ -145,7 +146,7 @@ impl<S: Synchronisation> Player<'_, S> {
     /// What pages was refused for; a page by its name.
     fn refused_pages(&mut self, error: Error) -> String {
         let Error::Destination { index, page, error } = error else {
-            return refused("pages", error);
+            return Refused("pages", error).to_string();
         };
         let (errno, page) = (error.errno(), self.name(page));
         format!("pages: refused, errno {errno}: dst[{index}] names page {page}: {error}")
@@ -201,7 +202,7 @@ impl<S: Synchronisation> Player<'_, S> {
             Ok(cpages) => format!("setup: {cpages}"),
             Err(error) => {
                 assert_eq!(src, before, "a refused setup changed the words");
-                refused("setup", error)
+                Refused("setup", error).to_string()
             }
         })
     }

@@ -286,6 +286,12 @@ fn done<T>(progress: Progress<T>) -> Result<T, WaitFor> {
     }
 }
 
-fn refused(call: &str, error: Error) -> String {
-    format!("{call}: refused, errno {}: {error}", error.errno())
+/// What is said of a call that is refused.
+struct Refused(&'static str, Error);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(call, error) = self;
+        write!(f, "{call}: refused, errno {}: {error}", error.errno())
+    }
 }

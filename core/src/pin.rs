@@ -162,6 +162,8 @@ fn provide<P: Policy, S: Shape, M: MmOps, D: Device>(
         let (Some(original), true) = (src.pfn(), wanted(*src, access)) else {
             continue;
         };
+        // None left: the entry has no destination then, pages clears its MIGRATE, and finalize maps it for the CPU and drops
+        // the pin that setup has taken. As posted that pin stays (`failed-pin-kept`, `no-device-page-left`).
         if let Some(page) = device.alloc_device_page() {
             device.remember(page, original);
             *dst = DstPfn::page(page);
@@ -420,6 +422,8 @@ fn take_back<P: Policy, S: Shape, M: MmOps, D: Device>(
             device.lock();
             let revoked = device.unmap_page(new);
             device.unlock();
+            // The device writes by a table of its own, so that no CPU's entry has a dirty bit for it: unmarked, the page
+            // would be dropped as clean with what was written (the posted driver's `device-write-not-dirty`).
             if revoked.is_some_and(|revoked| revoked.dirty) {
                 moved.ops().set_page_dirty(new);
             }
@@ -473,6 +477,7 @@ pub fn invalidate<M: MmOps, D: Device>(
     device.lock();
     device.set_seq(invalidation.seq);
     while let Some(revoked) = device.unmap_next(invalidation.range) {
+        // As in `take_back`: nobody else knows that it was written.
         if revoked.dirty {
             ops.set_page_dirty(revoked.page);
         }

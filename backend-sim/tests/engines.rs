@@ -147,7 +147,7 @@ const LONG_AS_POSTED: [&str; 5] = [
     "to-device-write-on-6-12",
     "device-page-fault-fault-on-6-12",
     "gup-to-device-on-6-12",
-    "faults-refuse-each-other",
+    "faults-refuse-each-other-on-6-12",
     "dontneed-reads-stale-on-6-12",
 ];
 

@@ -15,7 +15,9 @@ fn written() -> Vec<Race> {
 }
 
 /// Each of these against each stage, and on both shapes.
-const OPPONENTS: [&str; 8] = [
+const OPPONENTS: [&str; 10] = [
+    "read",
+    "write",
     "fork",
     "munmap",
     "mprotect",
@@ -30,6 +32,9 @@ const OPPONENTS: [&str; 8] = [
 fn name(stage: &str, opponent: &str) -> String {
     match (stage, opponent) {
         ("acquire", "migration") => "acquire-to-device".to_owned(),
+        ("acquire", "read" | "write") => format!("acquire-{opponent}"),
+        ("fault", "write") => "fault-fault".to_owned(),
+        ("release", "read") => "fault-release".to_owned(),
         ("fault", "reclaim" | "compact") => format!("{opponent}-acquired"),
         (_, "migration") => format!("to-device-{stage}"),
         _ => format!("{opponent}-{stage}"),
@@ -42,7 +47,13 @@ const OTHERS: &[&str] = &[
     "acquire-read",
     "acquire-atomics",
     "pages-write",
+    "device-add-read",
     "device-add-write",
+    "device-add-add",
+    "grant-read",
+    "grant-write",
+    "unpin-referenced",
+    "faults-refuse-each-other",
     "fault-fault",
     "fault-release",
     "two-drivers-opposite-order",

@@ -79,6 +79,26 @@ pub(super) fn races() -> Vec<Race> {
         )
         .given(ACQUIRED),
         race(
+            "device-add-read",
+            "the device adds to a pinned page that a CPU reads",
+            &[
+                &[Step::DeviceAdd(1, 1), Step::DeviceAdd(1, 1)],
+                &[Step::Read(1)],
+            ],
+            &[Event::DeviceAccess, Event::DeviceFault, Event::FaultedBack],
+        )
+        .given(ACQUIRED),
+        race(
+            "device-add-add",
+            "the device and a CPU add to a pinned page: no addition is lost",
+            &[
+                &[Step::DeviceAdd(1, 1), Step::DeviceAdd(1, 1)],
+                &[Step::Add(1, 1), Step::Add(1, 1)],
+            ],
+            &[Event::DeviceAccess, Event::DeviceFault, Event::FaultedBack],
+        )
+        .given(ACQUIRED),
+        race(
             "fault-fault",
             "two CPUs write one pinned page",
             &[&[Step::Write(1, 20)], &[Step::Write(1, 30)]],
@@ -112,6 +132,22 @@ pub(super) fn races() -> Vec<Race> {
                     Step::DeviceAdd(1, 1),
                 ],
                 &[Step::Write(1, 20)],
+            ],
+            &[Event::DeviceMapped, Event::FaultedBack, Event::DeviceFault],
+        )
+        .given(ACQUIRED),
+        race(
+            "grant-read",
+            "the device gets back a mapping that a CPU's read takes away",
+            &[
+                &[
+                    Step::Grant {
+                        at: 1,
+                        access: Access::Write,
+                    },
+                    Step::DeviceAdd(1, 1),
+                ],
+                &[Step::Read(1)],
             ],
             &[Event::DeviceMapped, Event::FaultedBack, Event::DeviceFault],
         )

@@ -49,12 +49,15 @@ const ONE: &[&str] = &[
     "gup-while-on-6-12",
     "munmap-elsewhere-acquire",
     "oom-reap-elsewhere-acquire",
+    "read-fault",
+    "read-fault-on-6-12",
     "to-device-write",
     "to-device-write-on-6-12",
     "two-drivers-opposite-order",
     "two-drivers-opposite-order-on-6-12",
     "two-drivers-write",
     "two-drivers-write-on-6-12",
+    "write-release",
 ];
 
 /// More than that with one.
@@ -62,11 +65,13 @@ const NONE: &[&str] = &[
     "acquire-fork-child",
     "acquire-fork-child-on-6-12",
     "faults-refuse-each-other",
+    "faults-refuse-each-other-on-6-12",
     "unpin-referenced",
+    "unpin-referenced-on-6-12",
 ];
 
 /// What loom does not come to at that bound, though exhaustive does: events, and whether it misses what breaks (on a broken machine, or
-/// `AsPosted`) as well. All but the last need more preemptions, or switches that loom drops. In the last nothing that loom sees
+/// `AsPosted`) as well. All but the last two need more preemptions, or switches that loom drops. In those nothing that loom sees
 /// relates the two faults, so that it need not try both orders.
 const UNSEEN: &[(&str, &[Event], bool)] = &[
     ("to-device-write", &[Restore], false),
@@ -89,10 +94,25 @@ const UNSEEN: &[(&str, &[Event], bool)] = &[
     (
         "unpin-referenced",
         &[MigrationWait, Blocked, FaultRetried],
+        false,
+    ),
+    (
+        "unpin-referenced-on-6-12",
+        &[MigrationWait, Blocked, FaultRetried],
         true,
     ),
-    ("faults-refuse-each-other", &[], true),
+    (
+        "faults-refuse-each-other",
+        &[MigrationWait, Blocked, FaultRetried],
+        false,
+    ),
+    (
+        "faults-refuse-each-other-on-6-12",
+        &[MigrationWait, Blocked, FaultRetried],
+        true,
+    ),
     ("anon-vma-without-recheck", &[], true),
+    ("anon-vma-without-recheck-on-6-12", &[], true),
 ];
 
 /// Every name in the lists.

@@ -11,8 +11,8 @@ struct Expected {
     name: &'static str,
     /// What it reaches with a preemption, and not without.
     interleaved: &'static [Event],
-    /// Of that and of what it names, what it reaches on 5.11 only: there a busy lock is tried again in prepare, the flush comes after
-    /// the PTL, and a page that is read from swap can't be written at once.
+    /// Of that and of what it names, what it reaches on 5.11 only: there a busy lock is tried again in prepare (and what is unmapped then is
+    /// not writable when it is mapped again), the flush comes after the PTL, and a page that is read from swap can't be written at once.
     only_5_11: &'static [Event],
     /// What `AsPosted` shows on 5.11,
     shows: &'static [Defect],
@@ -107,6 +107,8 @@ const TABLE: &[Expected] = &[
         &[FailedPinKept],
     ),
     expected("device-add-write", &[], &[], &[], &[]),
+    expected("device-add-read", &[], &[], &[], &[]),
+    expected("device-add-add", &[], &[], &[], &[]),
     expected(
         "fault-fault",
         &[MigrationWait, Blocked, FaultRetried],
@@ -123,6 +125,13 @@ const TABLE: &[Expected] = &[
     ),
     expected(
         "grant-write",
+        &[TrylockBusy, FaultRetried, Blocked],
+        &[],
+        &[],
+        &[RefusedUnpinPut],
+    ),
+    expected(
+        "grant-read",
         &[TrylockBusy, FaultRetried, Blocked],
         &[],
         &[],
@@ -554,7 +563,7 @@ const TABLE: &[Expected] = &[
     expected("dontneed-reads-stale", &[], &[], &[LateFlush], &[]),
     expected(
         "faults-refuse-each-other",
-        &[],
+        &[MigrationWait, Blocked, FaultRetried],
         &[],
         &[],
         &[FaultsRefuseEachOther],
@@ -566,6 +575,14 @@ const TABLE: &[Expected] = &[
         &[BusyHugePageKept],
         &[BusyHugePageKept],
     ),
+    expected("read-pages", &[TrylockBusy], &[], &[], &[RefusedUnpinPut]),
+    expected(
+        "write-pages",
+        &[TrylockBusy],
+        &[CowCopy],
+        &[],
+        &[RefusedUnpinPut],
+    ),
     expected("fork-pages", &[], &[], &[], &[]),
     expected("munmap-pages", &[], &[], &[], &[]),
     expected("mprotect-pages", &[], &[], &[], &[]),
@@ -576,6 +593,20 @@ const TABLE: &[Expected] = &[
     expected("to-device-pages", &[], &[], &[], &[]),
     expected("gup-pages", &[], &[], &[], &[RefusedUnpinPut]),
     expected("dma-pages", &[], &[], &[], &[RefusedUnpinPut]),
+    expected(
+        "read-finalize",
+        &[TrylockBusy],
+        &[],
+        &[],
+        &[RefusedUnpinPut],
+    ),
+    expected(
+        "write-finalize",
+        &[TrylockBusy],
+        &[CowCopy],
+        &[],
+        &[RefusedUnpinPut],
+    ),
     expected("fork-finalize", &[], &[], &[], &[]),
     expected("munmap-finalize", &[], &[], &[], &[]),
     expected("mprotect-finalize", &[], &[], &[], &[]),
@@ -586,6 +617,14 @@ const TABLE: &[Expected] = &[
     expected("to-device-finalize", &[], &[], &[], &[]),
     expected("gup-finalize", &[], &[], &[], &[RefusedUnpinPut]),
     expected("dma-finalize", &[], &[], &[], &[RefusedUnpinPut]),
+    expected("read-restore", &[], &[], &[FailedPinKept], &[FailedPinKept]),
+    expected(
+        "write-restore",
+        &[],
+        &[],
+        &[FailedPinKept],
+        &[FailedPinKept],
+    ),
     expected("fork-restore", &[], &[], &[FailedPinKept], &[FailedPinKept]),
     expected(
         "dontneed-restore",
@@ -617,6 +656,13 @@ const TABLE: &[Expected] = &[
     ),
     expected("gup-restore", &[], &[], &[FailedPinKept], &[FailedPinKept]),
     expected("dma-restore", &[], &[], &[FailedPinKept], &[FailedPinKept]),
+    expected(
+        "write-release",
+        &[MigrationWait, Blocked, FaultRetried],
+        &[],
+        &[],
+        &[RefusedUnpinPut],
+    ),
     expected("fork-release", &[], &[], &[], &[]),
     expected("munmap-release", &[], &[], &[], &[]),
     expected("mprotect-release", &[], &[], &[], &[]),
@@ -627,6 +673,13 @@ const TABLE: &[Expected] = &[
     expected("to-device-release", &[], &[], &[], &[]),
     expected("gup-release", &[], &[], &[], &[RefusedUnpinPut]),
     expected("dma-release", &[], &[], &[], &[RefusedUnpinPut]),
+    expected(
+        "read-fault",
+        &[MigrationWait, Blocked, FaultRetried],
+        &[],
+        &[],
+        &[RefusedUnpinPut],
+    ),
     expected("to-device-fault", &[], &[], &[], &[]),
     expected("gup-fault", &[], &[], &[], &[RefusedUnpinPut]),
     expected("dma-fault", &[], &[], &[], &[RefusedUnpinPut]),

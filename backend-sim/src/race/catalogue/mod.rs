@@ -45,11 +45,11 @@ pub fn all() -> Vec<Race> {
         lists::races(),
         three::races(),
         posted::races(),
+        seeded::RACES.to_vec(),
     ];
     let written = rooms.into_iter().flatten();
     let mut all: Vec<_> = written.flat_map(on_both_shapes).collect();
     all.extend(large::races());
-    all.extend_from_slice(seeded::RACES);
     all.into_iter().map(by_loom::of).collect()
 }
 

@@ -47,20 +47,18 @@ pub(super) fn races() -> Vec<Race> {
         ),
         race(
             "unpin-referenced",
-            "two CPUs take a page back on 6.12: the one that is refused drops the isolation's reference",
+            "two CPUs take a page back: on 6.12 the one that is refused drops the isolation's reference",
             &[&[Step::Write(1, 20)], &[Step::Write(1, 30)], &[Step::Read(1)]],
             &[Event::FaultedBack, Event::Unpinned, Event::DeviceRevokedDirty],
         )
-        .given(ACQUIRED)
-        .on(MODERN),
+        .given(ACQUIRED),
         race(
             "faults-refuse-each-other",
-            "two CPUs fault on a page that is on a device of 6.12, each with a reference that the other can't account for",
+            "two CPUs fault on a page that is on a device, each with a reference that the other can't account for on 6.12",
             &[&[Step::Read(1)], &[Step::Write(1, 30)], &[Step::Read(1)]],
             &[Event::MigratedToSystem, Event::HardwareDirty],
         )
-        .given(ON_DEVICE)
-        .on(MODERN),
+        .given(ON_DEVICE),
         race(
             "mprotect-while-pinning",
             "the page is write-protected while it is acquired: the pin comes to nothing and stays",

@@ -6,7 +6,6 @@ use crate::event::Event;
 use crate::paths::populate::Populate;
 use crate::race::{Program, Race};
 use crate::scenario::{By, Step};
-use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::Access;
 use std::borrow::Cow;
 
@@ -183,12 +182,6 @@ pub(super) const PARENT_AND_CHILD: Config<'static> = Config {
 pub(super) const TWO_DEVICES: Config<'static> = Config {
     devices: &[device(4), device(4)],
     mirrors: &[mirror(0, A), mirror(1, A)],
-    ..CONFIG
-};
-
-/// The kernel of today.
-pub(super) const MODERN: Config<'static> = Config {
-    shape: ShapeKind::V6_12,
     ..CONFIG
 };
 

@@ -41,6 +41,8 @@ const RESTORE: &[Step] = &[Step::Pages, Step::Finalize];
 const RELEASE: &[Step] = &[REVOKE];
 const FAULT: &[Step] = &[Step::Write(1, 20)];
 
+const READ: &[Step] = &[Step::Read(1)];
+const WRITE: &[Step] = &[Step::Write(1, 30)];
 const FORK: &[Step] = &[Step::Fork(B)];
 const RECLAIM: &[Step] = &[Step::Reclaim(1)];
 const COMPACT: &[Step] = &[Step::Compact(1)];
@@ -97,6 +99,18 @@ fn fault(name: &'static str, about: &'static str, who: &[Step], events: &'static
 
 pub(super) fn races() -> Vec<Race> {
     vec![
+        pages(
+            "read-pages",
+            "a CPU reads a page whose pin is in pages",
+            READ,
+            &[Event::MigrationWait, Event::FaultedBack],
+        ),
+        pages(
+            "write-pages",
+            "a CPU writes a page whose pin is in pages",
+            WRITE,
+            &[Event::MigrationWait, Event::FaultedBack],
+        ),
         pages(
             "fork-pages",
             "a process forks while a pin is in pages",
@@ -174,6 +188,18 @@ pub(super) fn races() -> Vec<Race> {
             ],
         ),
         finalize(
+            "read-finalize",
+            "a CPU reads a page whose pin is finalized",
+            READ,
+            &[Event::MigrationWait, Event::FaultedBack],
+        ),
+        finalize(
+            "write-finalize",
+            "a CPU writes a page whose pin is finalized",
+            WRITE,
+            &[Event::MigrationWait, Event::FaultedBack],
+        ),
+        finalize(
             "fork-finalize",
             "a process forks while a pin is finalized",
             FORK,
@@ -246,6 +272,18 @@ pub(super) fn races() -> Vec<Race> {
             ],
         ),
         restore(
+            "read-restore",
+            "a CPU reads a page whose pin comes to nothing",
+            READ,
+            &[Event::Restore, Event::MigrationWait],
+        ),
+        restore(
+            "write-restore",
+            "a CPU writes a page whose pin comes to nothing",
+            WRITE,
+            &[Event::Restore, Event::MigrationWait],
+        ),
+        restore(
             "fork-restore",
             "a process forks while a pin comes to nothing",
             FORK,
@@ -299,6 +337,16 @@ pub(super) fn races() -> Vec<Race> {
                 Event::GupFast,
                 Event::GupSlow,
                 Event::GupPinned,
+            ],
+        ),
+        release(
+            "write-release",
+            "a CPU writes a pinned page that its driver gives back",
+            WRITE,
+            &[
+                Event::FaultedBack,
+                Event::MigrationWait,
+                Event::DeviceRevokedDirty,
             ],
         ),
         release(
@@ -389,6 +437,16 @@ pub(super) fn races() -> Vec<Race> {
                 Event::GupFast,
                 Event::GupSlow,
                 Event::GupPinned,
+            ],
+        ),
+        fault(
+            "read-fault",
+            "a CPU reads a pinned page that another takes back",
+            READ,
+            &[
+                Event::FaultedBack,
+                Event::FaultRetried,
+                Event::MigrationWait,
             ],
         ),
         fault(

@@ -98,7 +98,7 @@ pub(super) const fn of(defect: Defect) -> Facts {
                     once.",
             scenarios: &[
                 ("finalize-unpin-refused", 0),
-                ("unpin-referenced", 1),
+                ("unpin-referenced-on-6-12", 1),
                 ("pairs-6.12-acquired-read-vs-read", 1),
             ],
             shape: Some(V6_12),
@@ -175,7 +175,7 @@ pub(super) const fn of(defect: Defect) -> Facts {
             loses: "Both retry for ever.",
             who: "any",
             shape: Some(V6_12),
-            scenarios: &[("faults-refuse-each-other", 1)],
+            scenarios: &[("faults-refuse-each-other-on-6-12", 1)],
             signs: FAULTS_REFUSE_EACH_OTHER,
             ..PIPELINE
         },

@@ -331,7 +331,7 @@ fn a_family_is_a_row_and_what_breaks_alike_is_told_once() {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
     let lines = text.lines().count();
-    assert!(lines < 3000, "{lines} lines are too many to read");
+    assert!(lines < 4000, "{lines} lines are too many to read");
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn a_bound_below_a_races_own_is_said() {
 #[test]
 fn families_are_listed_in_one_line_each() {
     let text = out(&run(&["list"]));
-    assert!(text.lines().count() < 600, "{text}");
+    assert!(text.lines().count() < 800, "{text}");
     let family = text.lines().find(|line| line.starts_with("pairs-written "));
     let family = family.unwrap();
     let races = out(&run(&["list", "--scenario", "pairs-written"]));
@@ -617,8 +617,9 @@ fn an_interrupt_prints_what_was_found_so_far() {
     .stderr(Stdio::piped())
     .spawn()
     .unwrap();
-    // The handler is set before the first exploration, and no machine explores all in so short a time.
-    std::thread::sleep(Duration::from_millis(500));
+    // The handler is set before the first exploration, which waits for all races to be made; no machine explores all in so short
+    // a time.
+    std::thread::sleep(Duration::from_secs(5));
     let killed = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()

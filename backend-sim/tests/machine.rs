@@ -273,6 +273,29 @@ fn gup_references_and_pins() {
     }
 }
 
+/// Faulting would bring no page either: who tried again would try for ever.
+#[test]
+fn gup_finds_no_page_in_special_memory_and_reads_zeroes_where_the_huge_zero_page_is() {
+    for pin in [false, true] {
+        let flags = GupFlags { write: false, pin };
+        let m = machine(&CONFIG);
+        assert!(m.populate(MmId(0), 1, Populate::Special));
+        let cpu = m.cpu(ActorId(0));
+        assert!(cpu.gup_fast(at(1), flags).is_none());
+        let refused = cpu.gup_slow(at(1), flags).done();
+        assert!(refused.is_some_and(|refused| refused.is_err()));
+        clean(&m);
+
+        let m = machine(&CONFIG);
+        assert!(m.populate(MmId(0), 0, Populate::HugeZero));
+        let cpu = m.cpu(ActorId(0));
+        let zero = cpu.gup_slow(at(1), flags).done().unwrap().unwrap();
+        assert_eq!(cpu.gup_read(&zero), 0);
+        cpu.gup_put(zero);
+        clean(&m);
+    }
+}
+
 #[test]
 fn reclaim_and_compaction() {
     let m = machine(&CONFIG);

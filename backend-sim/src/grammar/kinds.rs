@@ -39,6 +39,14 @@ pub(crate) struct Kind {
     pub(crate) migrated: bool,
 }
 
+impl Kind {
+    /// Is a page pinned for the device of the second actor?
+    pub(crate) fn second_drives(&self) -> bool {
+        let pins = |By(actor, step): &By| *actor == 1 && matches!(step, Step::Acquire { .. });
+        self.given.iter().any(pins)
+    }
+}
+
 const fn config(vmas: &'static [MmSpec<'static>]) -> Config<'static> {
     Config {
         mms: vmas,
@@ -372,7 +380,7 @@ pub(crate) const RACE_KINDS: &[Kind] = &[Kind {
     )
 }];
 
-/// Kinds that only worlds have: generated races would have too many combinations with them.
+/// And these, with either driver. (A table of its own, since the order of all decides what a fuzzer's byte means.)
 pub(crate) const WORLD_KINDS: &[Kind] = &[
     Kind {
         given: &[By(0, Step::Fork(B)), By(2, Step::Read(1))],
@@ -396,6 +404,47 @@ pub(crate) const WORLD_KINDS: &[Kind] = &[
         "pinned for the device of the second actor",
         &[By(1, acquire(1, Access::Write))],
     ),
+];
+
+/// What a driver is to leave alone, beside them: generated races only. No fuzzer draws them, so that its bytes mean what they did.
+/// (`Populate::OffLru` is none: a page in use that is not on the LRU is what the invariant LRU is there to find.)
+pub(crate) const ODD_KINDS: &[Kind] = &[
+    plain(
+        "no-mapping",
+        "a page that belongs to nobody",
+        &[(A, 1, Populate::NoMapping(7))],
+    ),
+    plain(
+        "special",
+        "memory without a struct page",
+        &[(A, 1, Populate::Special)],
+    ),
+    plain(
+        "other-entry",
+        "some other special entry",
+        &[(A, 1, Populate::Other)],
+    ),
+    plain(
+        "empty-entry",
+        "a page table, and nothing in it",
+        &[(A, 1, Populate::EmptyEntry)],
+    ),
+    Kind {
+        huge: true,
+        ..plain(
+            "huge-zero",
+            "the huge zero page",
+            &[(A, 0, Populate::HugeZero)],
+        )
+    },
+    Kind {
+        huge: true,
+        ..plain(
+            "bad-pmd",
+            "an entry above that can't be read",
+            &[(A, 0, Populate::BadPmd)],
+        )
+    },
 ];
 
 const LAZY_FREE: &[(MmId, u16, Populate)] = &[(A, 1, Populate::LazyFree(7))];

@@ -3,7 +3,7 @@
 //! There is one, in two tables: what a page can be before anybody acts (`kinds.rs`), and what an actor can do
 //! (`programs.rs`). [Generated races](crate::race::generated) enumerate all pairs and triples of it over one or two pages; a
 //! fuzzer draws from it with [`Choices`]: a [`World`] whose every page is of any kind, and programs anywhere in it. A
-//! kind or a program that is added to a table is in both.
+//! program that is added to a table is in both, and so is a kind, but for those that only races have.
 
 pub(crate) mod kinds;
 pub(crate) mod programs;
@@ -42,8 +42,8 @@ pub struct Drawn {
     pub steps: heapless::Vec<Step, MAX_STEPS>,
 }
 
-/// Every program there is: those of the generated races, then those that they leave out.
-fn table() -> impl Iterator<Item = &'static Short> {
+/// Every program there is for one page.
+pub(crate) fn table() -> impl Iterator<Item = &'static Short> {
     programs::PAIRS.iter().chain(programs::MORE)
 }
 

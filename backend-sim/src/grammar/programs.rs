@@ -34,6 +34,33 @@ pub(crate) struct Short {
     pub(crate) steps: &'static [Step],
 }
 
+impl Short {
+    /// Does the device access memory in it, and no driver do anything?
+    pub(crate) fn of_device(&self) -> bool {
+        let accesses = |step: &Step| {
+            matches!(
+                step,
+                Step::DeviceRead(_) | Step::DeviceWrite(..) | Step::DeviceAdd(..)
+            )
+        };
+        !self.role.drives() && self.steps.iter().any(accesses)
+    }
+
+    /// Does somebody who is no driver act on page 2 and on nothing else?
+    pub(crate) fn looks_beside(&self) -> bool {
+        !self.role.drives()
+            && matches!(
+                self.steps.first(),
+                Some(Step::Read(2) | Step::Gup { at: 2, .. })
+            )
+    }
+
+    /// Does a driver call the stages one by one, without anything before setup?
+    pub(crate) fn by_stages(&self) -> bool {
+        matches!(self.steps.first(), Some(Step::Setup { .. }))
+    }
+}
+
 const fn pinner(name: &'static str, steps: &'static [Step]) -> Short {
     let role = Role::Pinner;
     Short {
@@ -149,7 +176,7 @@ pub(crate) const PAIRS: &[Short] = &[
     },
 ];
 
-/// Those that generated races leave out, on page 1: they would make too many combinations.
+/// More of them, which generated races have as well. (A table of its own, since the order of all decides what a fuzzer's byte means.)
 pub(crate) const MORE: &[Short] = &[
     pinner(
         "pin-by-stages",

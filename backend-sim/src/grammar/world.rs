@@ -310,7 +310,7 @@ fn holds(area: &VmaSpec, block: u16) -> bool {
     area.start <= block && block + TABLE_PAGES as u16 <= area.start + area.pages
 }
 
-/// Every kind there is: those of all generated races, then those that only some have, or none.
+/// Every kind there is: those of all generated races, then those that only some have.
 pub(super) fn kinds() -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().chain(RACE_KINDS).chain(WORLD_KINDS)
 }

@@ -43,6 +43,9 @@ const TRIES: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fault;
 
+/// What stands at a page: none yet, the zero page, or a page with a reference.
+type Followed = Result<Option<Option<Pfn>>, Fault>;
+
 impl<'m, S: Synchronisation> Cpu<'m, S> {
     /// Take a reference in the way of the flags, unless the count is zero (`try_grab_compound_head()`). It is the head's
     /// of that moment: a split may make the page another's, or its own, before the reference is put.
@@ -152,7 +155,10 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
         for _ in 0..TRIES {
             ready!(self.mmap_read(mm));
-            let found = self.follow_page(mm, vpn, flags);
+            let Ok(found) = self.follow_page(mm, vpn, flags) else {
+                self.mmap_read_unlock(mm);
+                return Progress::Done(Err(Fault));
+            };
             if let Some(page) = found {
                 self.mmap_read_unlock(mm);
                 self.event(Event::GupSlow);
@@ -183,12 +189,14 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         self.blocked(WaitFor::Others)
     }
 
-    /// `follow_page_pte()`: under the PTL. `Some(None)` is the zero page.
-    fn follow_page(&self, mm: MmId, vpn: usize, flags: GupFlags) -> Option<Option<Pfn>> {
+    /// `follow_page_pte()`: under the PTL. `Some(None)` is the zero page; an entry that has no page is refused (`-EEXIST`), and
+    /// faulting would bring none.
+    fn follow_page(&self, mm: MmId, vpn: usize, flags: GupFlags) -> Followed {
         match self.read_pmd(mm, vpn) {
             Pmd::Table => {}
             Pmd::Huge(..) => self.split_pmd(mm, vpn),
-            _ => return None,
+            Pmd::HugeZero if !flags.write => return Ok(Some(None)),
+            _ => return Ok(None),
         }
         self.lock_table(mm, vpn);
         let entry = self.read_entry(mm, vpn);
@@ -196,10 +204,11 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
             Entry::Page(page, _)
                 if (!flags.write || entry.write()) && self.grab(page, flags).is_some() =>
             {
-                Some(Some(page))
+                Ok(Some(Some(page)))
             }
-            Entry::Zero(_) if !flags.write => Some(None),
-            _ => None,
+            Entry::Zero(_) if !flags.write => Ok(Some(None)),
+            Entry::Special(_) => Err(Fault),
+            _ => Ok(None),
         };
         self.unlock_table(mm, vpn);
         found

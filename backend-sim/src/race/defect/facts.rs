@@ -3,6 +3,7 @@
 use super::signs::*;
 use super::{Defect, Facts, Origin};
 use crate::config::DriverKind::{Careful, Posted};
+use crate::paths::populate::Populate;
 use migrate_pin_core::policy::ShapeKind::{V5_11, V6_12};
 
 const PATCH: Facts = Facts {
@@ -12,6 +13,7 @@ const PATCH: Facts = Facts {
     who: "careful",
     driver: Some(Careful),
     shape: None,
+    standing: None,
     scenarios: &[],
     signs: &[],
     brings: &[],
@@ -142,6 +144,7 @@ pub(super) const fn of(defect: Defect) -> Facts {
             wrong: "Collect flushes the TLB after the PTL (5.11; mended in mainline, 60bae7370896).",
             loses: "`MADV_DONTNEED` returns, and what was thrown away is read again, or a write is lost.",
             who: "any",
+            driver: None,
             shape: Some(V5_11),
             scenarios: &[("acquire-write-dontneed", 1), ("dontneed-reads-stale", 1)],
             signs: LATE_FLUSH,
@@ -166,7 +169,14 @@ pub(super) const fn of(defect: Defect) -> Facts {
             loses: "The old page; its private data.",
             who: "any",
             driver: None,
-            scenarios: &[("pages-file-with-private", 0)],
+            standing: Some(Populate::WithPrivate),
+            scenarios: &[
+                ("pages-file-with-private", 0),
+                ("pairs-shared-file-private-data-drain-vs-to-new-page", 0),
+                ("pairs-6.12-shared-file-private-data-drain-vs-to-new-page", 0),
+            ],
+            signs: PRIVATE_DATA_LEFT,
+            brings: PRIVATE_DATA_LEFT_BRINGS,
             ..PIPELINE
         },
         Defect::FaultsRefuseEachOther => Facts {

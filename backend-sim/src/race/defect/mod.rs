@@ -11,6 +11,7 @@ mod signs;
 use crate::config::DriverKind;
 use crate::engine::Found;
 use crate::event::EventSet;
+use crate::paths::populate::Populate;
 use crate::race::Race;
 use crate::violation::Violation;
 use migrate_pin_core::policy::ShapeKind;
@@ -116,6 +117,8 @@ pub struct Facts {
     pub driver: Option<DriverKind>,
     /// Only on this shape, if not on both.
     pub shape: Option<ShapeKind>,
+    /// Only where this stands, if not everywhere.
+    pub standing: Option<Populate>,
     /// Scenarios that show it, each with the smallest number of preemptions that it takes.
     pub scenarios: &'static [(&'static str, u32)],
     /// How it shows in an execution of a race: by any of these. None is known of what no race has shown.
@@ -137,12 +140,15 @@ pub struct Sign {
     pub with: EventSet,
     /// and nothing of this.
     pub without: EventSet,
+    /// Only with this driver, if not with both.
+    pub driver: Option<DriverKind>,
 }
 
 impl Sign {
-    fn fits(&self, found: &Found) -> bool {
+    fn fits(&self, race: &Race, found: &Found) -> bool {
         let says = |what: &&str| found.violations.iter().any(|one| one.what == *what);
-        self.says.iter().all(says)
+        self.driver.is_none_or(|driver| drives(race, driver))
+            && self.says.iter().all(says)
             && !self.never.iter().any(says)
             && self.with.without(found.events).is_empty()
             && self.without.both(found.events).is_empty()
@@ -159,9 +165,11 @@ impl Defect {
     /// Can it be met in `race`: with this driver, on this shape?
     fn can_be(self, race: &Race) -> bool {
         let facts = self.facts();
-        let of_driver = |driver| race.config.devices.iter().any(|one| one.driver == driver);
-        facts.driver.is_none_or(of_driver)
+        facts.driver.is_none_or(|driver| drives(race, driver))
             && facts.shape.is_none_or(|shape| shape == race.config.shape)
+            && facts
+                .standing
+                .is_none_or(|what| race.populate.iter().any(|(.., one)| *one == what))
     }
 
     /// A line of the README's table.
@@ -193,6 +201,11 @@ impl Defect {
     }
 }
 
+/// Is it this driver that `race` is about?
+fn drives(race: &Race, driver: DriverKind) -> bool {
+    race.config.devices.iter().any(|one| one.driver == driver)
+}
+
 /// By which events executions that say the same are told apart.
 pub const TELLING: EventSet = signs::TELLING;
 
@@ -205,13 +218,19 @@ pub fn explain(race: &Race, found: &Found) -> Result<Vec<Defect>, Violation> {
         .iter()
         .copied()
         .filter(|defect| defect.can_be(race))
-        .filter(|defect| defect.facts().signs.iter().any(|sign| sign.fits(found)))
+        .filter(|defect| {
+            defect
+                .facts()
+                .signs
+                .iter()
+                .any(|sign| sign.fits(race, found))
+        })
         .collect();
     let mut corrupt = false;
     for violation in &found.violations {
         let says = |defect: &&Defect| {
             let signs = defect.facts().signs;
-            let mut fits = signs.iter().filter(|sign| sign.fits(found));
+            let mut fits = signs.iter().filter(|sign| sign.fits(race, found));
             fits.any(|sign| sign.says.contains(&violation.what))
         };
         let by = shown.iter().find(says);

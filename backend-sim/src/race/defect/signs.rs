@@ -1,6 +1,7 @@
 //! How each defect shows in an execution of a race, in the words of its violations.
 
 use super::Sign;
+use crate::config::DriverKind::{Careful, Posted};
 use crate::event::{Event, EventSet};
 
 /// What says it; nothing else need be so.
@@ -10,6 +11,7 @@ const fn says(says: &'static [&'static str]) -> Sign {
         never: &[],
         with: EventSet::EMPTY,
         without: EventSet::EMPTY,
+        driver: None,
     }
 }
 
@@ -58,10 +60,36 @@ pub(super) const DIRTY_BIT_DROPPED: &[Sign] = &[says(&[
 pub(super) const DIRTY_BIT_DROPPED_BRINGS: &[&str] = &[STALE, LOST];
 
 /// With the careful driver nothing else lets a CPU see what was thrown away.
-pub(super) const LATE_FLUSH: &[Sign] = &[says(&[STALE]), says(&[LOST])];
+/// With the one as posted nothing else does where its device has no page that it could map.
+pub(super) const LATE_FLUSH: &[Sign] = &[
+    Sign {
+        driver: Some(Careful),
+        ..says(&[STALE])
+    },
+    Sign {
+        driver: Some(Careful),
+        ..says(&[LOST])
+    },
+    Sign {
+        driver: Some(Posted),
+        with: NO_PAGE,
+        never: &[PAIR, SHARED, NOT_GRANTED],
+        ..says(&[STALE])
+    },
+];
 
 pub(super) const BUSY_HUGE_PAGE_KEPT: &[Sign] = &[says(&["a reference is never dropped"])];
 pub(super) const BUSY_HUGE_PAGE_KEPT_BRINGS: &[&str] = &[LEFT];
+
+/// The old page keeps the reference of its private data. On 5.11 it is back on the LRU, on 6.12 it is not.
+pub(super) const PRIVATE_DATA_LEFT: &[Sign] = &[
+    Sign {
+        never: &[KEPT, NOT_ISOLATED, PAIR],
+        ..says(&[LEFT])
+    },
+    says(&["a page in use is not on the LRU"]),
+];
+pub(super) const PRIVATE_DATA_LEFT_BRINGS: &[&str] = &[LEFT];
 
 pub(super) const FAULTS_REFUSE_EACH_OTHER: &[Sign] = &[
     Sign {

@@ -1,8 +1,9 @@
 //! The races that nobody thought of: short programs of two and three actors, in all combinations, over all
 //! kinds of pages and both shapes of the kernel.
 //!
-//! - *pairs*: two actors and one page, by every schedule with one preemption;
-//! - *triples*: three actors and two pages, two of the actors drivers of different devices if they are drivers at all.
+//! - *pairs*: two actors and one page, by every schedule with one preemption: all programs of the grammar, over all kinds;
+//! - *triples*: three actors and two pages, two of the actors drivers of different devices if they are drivers at all: the
+//!   programs for two pages, over the kinds of two pages, and over those of one with a written page beside it.
 //!
 //! One that would be longer than 200 visible operations under a policy is cut into shorter ones there: the drivers' programs into
 //! parts, then those of the others, three actors into pairs. Under the other policy it stays whole. What can't be cut is named.
@@ -14,9 +15,11 @@
 mod long;
 mod pieces;
 
-use crate::config::{Config, DriverKind};
-use crate::grammar::kinds::{self, Kind, KINDS, RACE_KINDS, TRIPLE_KINDS};
-use crate::grammar::programs::{Role, Short, PAIRS, TRIPLES};
+use crate::config::{Config, DriverKind, MmId};
+use crate::grammar;
+use crate::grammar::kinds::{self, Kind, KINDS, ODD_KINDS, RACE_KINDS, TRIPLE_KINDS, WORLD_KINDS};
+use crate::grammar::programs::{Role, Short, TRIPLES};
+use crate::paths::populate::Populate;
 use crate::race::{Effort, Posted, Program, Race};
 use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::PolicyKind;
@@ -27,14 +30,11 @@ use std::collections::btree_map::{BTreeMap, Entry};
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Race> {
-    let mut all = Vec::new();
-    for (driver, shape) in settings() {
-        for (kind, programs) in combinations(driver, shape) {
-            let whole: Vec<_> = programs.iter().map(|one| Piece::whole(one)).collect();
-            all.extend(races(kind, &whole, driver, shape));
-        }
-    }
-    once(all)
+    let all = combinations().flat_map(|(scene, programs)| {
+        let whole: Vec<_> = programs.iter().map(|one| Piece::whole(one)).collect();
+        races(scene, &whole)
+    });
+    once(all.collect())
 }
 
 /// What two long races are cut into, or what is there already, is there once, under each policy that somebody wants it under.
@@ -71,54 +71,106 @@ fn settings() -> impl Iterator<Item = (DriverKind, ShapeKind)> {
     all.filter(|(driver, shape)| exists(*driver, *shape))
 }
 
-fn combinations(driver: DriverKind, shape: ShapeKind) -> impl Iterator<Item = Combination> {
-    pairs(driver, shape)
-        .into_iter()
-        .chain(triples(driver, shape))
-}
-
 /// The driver as posted stands on 5.11, and was never ported.
 const fn exists(driver: DriverKind, shape: ShapeKind) -> bool {
     matches!(driver, DriverKind::Careful) || matches!(shape, ShapeKind::V5_11)
 }
 
-/// What is there, and who acts at once.
-type Combination = (&'static Kind, Vec<&'static Short>);
+/// What is there, whose driver, and on which kernel.
+#[derive(Clone, Copy)]
+struct Scene {
+    kind: &'static Kind,
+    /// Does something stand at the second page as well?
+    two: bool,
+    driver: DriverKind,
+    shape: ShapeKind,
+}
 
-fn pairs(driver: DriverKind, shape: ShapeKind) -> Vec<Combination> {
+/// Over what, and who acts at once.
+type Combination = (Scene, Vec<&'static Short>);
+
+fn combinations() -> impl Iterator<Item = Combination> {
+    settings().flat_map(|(driver, shape)| {
+        let scene = move |kind, two| Scene {
+            kind,
+            two,
+            driver,
+            shape,
+        };
+        let pairs = kinds(driver).map(move |kind| scene(kind, false));
+        let triples = kinds_of_two(driver).map(move |kind| scene(kind, true));
+        pairs
+            .flat_map(pairs_over)
+            .chain(triples.flat_map(triples_over))
+    })
+}
+
+/// The kinds of one page.
+fn kinds(driver: DriverKind) -> impl Iterator<Item = &'static Kind> {
     // With the driver as posted a write of the CPU that is lost could not be told from one of the device.
-    let more = RACE_KINDS.iter().filter(|_| driver == DriverKind::Careful);
+    let more = RACE_KINDS
+        .iter()
+        .filter(move |_| driver == DriverKind::Careful);
+    KINDS.iter().chain(more).chain(WORLD_KINDS).chain(ODD_KINDS)
+}
+
+/// The kinds of two pages: those that are, and each kind of one with a written page beside it.
+fn kinds_of_two(driver: DriverKind) -> impl Iterator<Item = &'static Kind> {
+    let beside = |kind: &&Kind| {
+        // There are two actors where one is a child's. A huge page is one page until it is split, and while somebody is at that two
+        // CPUs that fault on it try again and again, each let run by the other: the engine is fair to whom one waits for, not to a
+        // third.
+        !kind.child
+            && !kind.huge
+            && !ODD_KINDS.iter().any(|odd| odd.name == kind.name)
+            && !TRIPLE_KINDS.iter().any(|two| two.name == kind.name)
+    };
+    TRIPLE_KINDS.iter().chain(kinds(driver).filter(beside))
+}
+
+fn pairs_over(scene: Scene) -> Vec<Combination> {
     let mut all = Vec::new();
-    for kind in KINDS.iter().chain(more) {
-        for (index, first) in PAIRS.iter().enumerate() {
-            for second in &PAIRS[index..] {
-                if worth(kind, &[first, second], driver, shape) {
-                    all.push((kind, vec![first, second]));
-                }
+    for (place, first) in grammar::table().enumerate() {
+        // Where each actor has an address space of its own it matters who does which.
+        let behind = if scene.kind.child { 0 } else { place };
+        for second in grammar::table().skip(behind) {
+            if worth(scene, &[first, second]) {
+                all.push((scene, vec![first, second]));
             }
         }
     }
     all
 }
 
-fn triples(driver: DriverKind, shape: ShapeKind) -> Vec<Combination> {
+fn triples_over(scene: Scene) -> Vec<Combination> {
+    // The page beside one of a kind is like any: nobody but another driver acts on it alone, lest there be too many.
+    let all = TRIPLES.iter();
+    let some = all.filter(|program| is_of_two(scene.kind) || !program.looks_beside());
+    let programs: Vec<_> = some.collect();
     let mut all = Vec::new();
-    for kind in TRIPLE_KINDS {
-        for (index, first) in TRIPLES.iter().enumerate() {
-            for (place, second) in TRIPLES.iter().enumerate().skip(index + 1) {
-                for third in &TRIPLES[place + 1..] {
-                    if worth(kind, &[first, second, third], driver, shape) {
-                        all.push((kind, vec![first, second, third]));
-                    }
-                }
+    for (index, first) in programs.iter().enumerate() {
+        for [second, third] in pieces::pairs(&programs[index + 1..]) {
+            if worth(scene, &[first, second, third]) {
+                all.push((scene, vec![*first, *second, *third]));
             }
         }
     }
     all
+}
+
+/// Does it say itself what stands at each of two pages?
+fn is_of_two(kind: &Kind) -> bool {
+    TRIPLE_KINDS.iter().any(|two| std::ptr::eq(two, kind))
 }
 
 /// Can something happen in this race that can in no other?
-fn worth(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind) -> bool {
+fn worth(scene: Scene, programs: &[&Short]) -> bool {
+    let Scene {
+        kind,
+        driver,
+        shape,
+        ..
+    } = scene;
     let fits = |program: &&&Short| program.place.is_none_or(|place| place == kind.place);
     let drivers = programs.iter().any(|program| program.role.drives());
     // Neither core nor a driver has a part in it: the kernel alone, once.
@@ -132,30 +184,40 @@ fn worth(kind: &Kind, programs: &[&Short], driver: DriverKind, shape: ShapeKind)
         && !(kind.child
             && programs[1..]
                 .iter()
-                .any(|program| program.role != Role::Other || program.name == "device-add"))
+                .any(|program| program.role != Role::Other || program.of_device()))
         // One address space is there to fork into.
         && forks < 2
         && (ours || driver == DriverKind::Careful && shape == ShapeKind::V5_11)
-        // The driver as posted pins, and does nothing else.
+        // The driver as posted pins what it has faulted in, and does nothing else.
         && (driver == DriverKind::Careful
-            || !kind.migrated && programs.iter().all(|program| program.role != Role::Mover))
+            || !kind.migrated
+                && programs
+                    .iter()
+                    .all(|program| program.role != Role::Mover && !program.by_stages()))
 }
 
-/// The race of `pieces` over `kind` under the policies that it is short enough for, and, if it is too long for one, what it is cut
+/// The race of `pieces` in `scene` under the policies that it is short enough for, and, if it is too long for one, what it is cut
 /// into. What can't be cut is there as it is.
-fn races(kind: &Kind, pieces: &[Piece], driver: DriverKind, shape: ShapeKind) -> Vec<Race> {
-    let race = race(kind, pieces, driver, shape);
+fn races(scene: Scene, pieces: &[Piece]) -> Vec<Race> {
+    let race = race(scene, pieces);
     let long = |policy| long::is_cut(&race.name, policy);
     let (hardened, posted) = (long(PolicyKind::Hardened), long(PolicyKind::AsPosted));
-    let of_pieces = |pieces: &Vec<Piece>| races(kind, pieces, driver, shape);
     let cut = match hardened && race.hardened || posted {
-        true => pieces::cut(kind, pieces, driver),
+        true => pieces::cut(scene.kind, pieces, scene.driver),
         false => Vec::new(),
     };
     if cut.is_empty() {
         return vec![race];
     }
-    let mut all: Vec<_> = cut.iter().flat_map(of_pieces).collect();
+    // A part is there under the policy under which the whole is not.
+    let parts = cut.iter().flat_map(|pieces| races(scene, pieces));
+    let parts = parts.map(|part| Race {
+        hardened: part.hardened && hardened,
+        posted: part.posted.filter(|_| posted),
+        ..part
+    });
+    let some = parts.filter(|part| part.hardened || part.posted.is_some());
+    let mut all: Vec<_> = some.collect();
     let whole = Race {
         hardened: race.hardened && !hardened,
         posted: race.posted.filter(|_| !posted),
@@ -167,14 +229,20 @@ fn races(kind: &Kind, pieces: &[Piece], driver: DriverKind, shape: ShapeKind) ->
     all
 }
 
-/// The race of `pieces` over `kind`.
-fn race(kind: &Kind, pieces: &[Piece], driver: DriverKind, shape: ShapeKind) -> Race {
+/// The race of `pieces` in `scene`.
+fn race(scene: Scene, pieces: &[Piece]) -> Race {
+    let Scene {
+        kind,
+        two,
+        driver,
+        shape,
+    } = scene;
     let drivers = pieces.iter().filter(|piece| piece.drives);
-    let two_pages = TRIPLE_KINDS.iter().any(|two| std::ptr::eq(two, kind));
     let with_pages = !pieces.iter().any(|piece| piece.without_page());
-    let devices = kinds::devices(driver, two_pages && drivers.count() > 1, with_pages);
+    let devices = two && drivers.count() > 1 || kind.second_drives();
+    let devices = kinds::devices(driver, devices, with_pages);
     let names: Vec<_> = pieces.iter().map(|piece| &*piece.name).collect();
-    let group = match (two_pages, driver, shape) {
+    let group = match (two, driver, shape) {
         (false, DriverKind::Careful, ShapeKind::V5_11) => "pairs",
         (false, DriverKind::Careful, ShapeKind::V6_12) => "pairs-6.12",
         (false, DriverKind::Posted, _) => "pairs-posted-driver",
@@ -198,7 +266,7 @@ fn race(kind: &Kind, pieces: &[Piece], driver: DriverKind, shape: ShapeKind) -> 
             },
             ..kind.config
         },
-        populate: Cow::Borrowed(kind.populate),
+        populate: standing(scene),
         given: given.chain(pieces::given(pieces)).collect(),
         programs: pieces
             .iter()
@@ -212,6 +280,18 @@ fn race(kind: &Kind, pieces: &[Piece], driver: DriverKind, shape: ShapeKind) -> 
         posted: Some(Posted::Open),
         effort: Effort::Bound(1),
         ..Race::BASE
+    }
+}
+
+/// What stands there: of a kind of one page also what is beside it, if there are to be two.
+fn standing(scene: Scene) -> Cow<'static, [(MmId, u16, Populate)]> {
+    let kind = scene.kind;
+    match scene.two && !is_of_two(kind) {
+        true => {
+            let beside = (MmId(0), 2, Populate::Written(8));
+            Cow::Owned([kind.populate, &[beside]].concat())
+        }
+        false => Cow::Borrowed(kind.populate),
     }
 }
 

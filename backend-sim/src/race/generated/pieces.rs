@@ -20,6 +20,8 @@ enum Part {
     SplitWithoutPage,
     /// A migration from there on, and what comes after it.
     Ends,
+    /// What comes after the first steps.
+    Rest,
     /// No less of it is a race.
     Least,
 }
@@ -69,6 +71,7 @@ impl Piece {
         let parts = match (self.part, self.drives) {
             (Part::Whole, true) => self.stages(kind, driver),
             (Part::Whole, false) => self.uses(kind),
+            (Part::Rest, _) => self.one_by_one(),
             (Part::Begins | Part::WithoutPage, _) if kind.huge => self.splits(),
             (Part::Ends, _) => self.moves(),
             _ => Vec::new(),
@@ -82,13 +85,28 @@ impl Piece {
     /// A migration up to unmap, which is given up then, and from pages on; before that what the driver as posted does first,
     /// faulting the page in.
     fn stages(&self, kind: &Kind, driver: DriverKind) -> Vec<Self> {
-        let (at, purpose, grant) = match self.steps.first() {
-            Some(&Step::Acquire { at, access, .. }) => {
+        let (at, purpose, grant) = match *self.steps {
+            [Step::Acquire { at, access, .. }, ..] => {
                 (at, Purpose::Pin(access), Some(Step::Grant { at, access }))
             }
-            Some(&Step::ToDevice { at, .. }) => (at, Purpose::ToDevice, None),
+            [Step::ToDevice { at, .. }, ..] => (at, Purpose::ToDevice, None),
+            // Stage by stage, to the end.
+            [setup @ Step::Setup { at, purpose, .. }, provide, Step::Pages, ..]
+                if !(kind.huge && purpose == Purpose::ToSystem) =>
+            {
+                let (setup, rest) = ([setup, provide], &self.steps[2..]);
+                // What is to come from the device is not to be brought home before.
+                let home = [Step::Read(at)];
+                let home = &home[..usize::from(kind.device && purpose != Purpose::ToSystem)];
+                let given_up = [setup[0], setup[1], Step::Abandon];
+                return vec![
+                    self.part("begins", Part::Begins, [&[], &[]], &given_up),
+                    self.part("ends", Part::Ends, [home, &setup], rest),
+                ];
+            }
+            [Step::Grant { .. }, ..] => return self.one_by_one(),
             // One that ends with setup, or is given up after it.
-            Some(Step::Setup { .. } | Step::Revoke { .. }) if kind.huge => return self.splits(),
+            [Step::Setup { .. } | Step::Revoke { .. }, ..] if kind.huge => return self.splits(),
             _ => return Vec::new(),
         };
         let pages = 1;
@@ -143,8 +161,9 @@ impl Piece {
 
     /// The rest of a migration, and what the device does then.
     fn moves(&self) -> Vec<Self> {
-        let (moves, uses) = self.steps.split_at(3);
-        if uses.is_empty() {
+        let ends = self.steps.iter().position(|step| *step == Step::Finalize);
+        let (moves, uses) = self.steps.split_at(ends.map_or(0, |last| last + 1));
+        if moves.is_empty() || uses.is_empty() {
             return Vec::new();
         }
         let [first, then] = &self.before;
@@ -158,7 +177,7 @@ impl Piece {
     /// A reference that is taken and put, and one that is used; from a device, a page that comes home, and one that has.
     fn uses(&self, kind: &Kind) -> Vec<Self> {
         match *self.steps {
-            [Step::Gup { at, .. } | Step::Write(at, _), ..] if kind.device => {
+            [Step::Gup { at, .. } | Step::Write(at, _) | Step::Add(at, _), ..] if kind.device => {
                 let home = [Step::Read(at)];
                 // There is a race of this program already.
                 let read = Self {
@@ -167,18 +186,39 @@ impl Piece {
                     part: Part::Least,
                     ..self.clone()
                 };
-                vec![
-                    read,
-                    self.part("ends", Part::Least, [&home, &[]], &self.steps),
-                ]
+                let holds = matches!(self.steps[0], Step::Gup { .. });
+                let part = if holds { Part::Least } else { Part::Rest };
+                vec![read, self.part("ends", part, [&home, &[]], &self.steps)]
             }
             [take @ Step::Gup { .. }, ref uses @ ..] => vec![
                 self.part("takes", Part::Least, [&[], &[]], &[take, Step::GupPut]),
                 // Taken before anybody has unmapped the page: it would wait.
                 self.part("uses", Part::Least, [&[take], &[]], uses),
             ],
-            _ => Vec::new(),
+            _ => self.one_by_one(),
         }
+    }
+
+    /// The first step, and what comes after it; nothing if that is to undo it, or if there is but one.
+    fn one_by_one(&self) -> Vec<Self> {
+        let holds = |step: &Step| {
+            matches!(
+                step,
+                Step::LockPage(_) | Step::LockOriginal(_) | Step::Isolate(_) | Step::GetPage(_)
+            )
+        };
+        let [first, rest @ ..] = &*self.steps else {
+            return Vec::new();
+        };
+        if rest.is_empty() || holds(first) {
+            return Vec::new();
+        }
+        let [before, then] = &self.before;
+        let after = [before.as_slice(), &[*first]].concat();
+        vec![
+            self.part("first", Part::Least, [before, then], &[*first]),
+            self.part("rest", Part::Rest, [&after, then], rest),
+        ]
     }
 }
 

@@ -96,56 +96,44 @@ fn a_broken_machine_is_1() {
 #[test]
 fn wrong_usage_is_2_and_says_what_was_expected() {
     let cases: &[(&[&str], &str)] = &[
-        (&["check", "--scenario", ""], "expected one that"),
-        (
-            &["check", "--bound", "x"],
-            "expected a whole number from 0 to 8",
-        ),
-        (
-            &["check", "--bound", "9"],
-            "expected a whole number from 0 to 8",
-        ),
-        (
-            &["check", "--jobs", "0"],
-            "expected a whole number from 1 to 256",
-        ),
-        (
-            &["check", "--executions", "0"],
-            "expected a whole number from 1 to",
-        ),
+        (&["check", "--scenario", ""], "expected a scenario's name"),
         (
             &["check", "--engine", "magic"],
             "exhaustive, loom, random, pct, sequential",
         ),
         (
             &["check", "--scenario", "no-such"],
-            "expected one that `migrate-pin list` prints",
+            "that `migrate-pin list` prints",
         ),
-        (&["check", "--break", "no-such"], "pin-adds-twice"),
         (&["check", "--known", " "], "expected what a violation says"),
         (
-            &["check", "--engine", "sequential", "--bound", "2"],
-            "expected --bound with exhaustive, loom, pct",
+            &["check", "--known", "REF: "],
+            "expected what a violation says",
         ),
         (
-            &["check", "--engine", "random", "--bound", "5"],
-            "expected --bound with exhaustive, loom, pct",
+            &["check", "--releases=1"],
+            "expected --releases without a value",
         ),
         (
-            &["check", "--engine", "exhaustive", "--seed", "1"],
-            "expected --seed with random, pct",
+            &["check", "--nonsense"],
+            "expected an option that `migrate-pin check --help` names",
         ),
         (
-            &["check", "--engine", "loom", "--releases"],
-            "expected --releases with exhaustive, random, pct",
+            &["list", "--engine", "loom"],
+            "expected an option that `migrate-pin list --help` names",
+        ),
+        (&["nonsense"], "expected list, check, or"),
+        (
+            &["--bound", "1", "check"],
+            "expected the options behind the command: migrate-pin check",
         ),
         (
-            &["check", "--engine", "sequential", "--executions", "5"],
-            "expected --executions with",
+            &["list", "--bugs", "--scenario", "written"],
+            "expected --bugs or --scenario, not both",
         ),
         (
-            &["check", "--engine", "sequential", "--known", HIDES],
-            "expected --known with",
+            &["check", "--replay", "file", "--bound", "1"],
+            "expected --replay FILE alone",
         ),
         (&["check", "--replay", "/no/such"], "expected a file that"),
         (
@@ -168,6 +156,111 @@ fn wrong_usage_is_2_and_says_what_was_expected() {
             err(&output)
         );
         assert_eq!(out(&output), "");
+    }
+}
+
+/// Options with values, and what is said of one that is missing, no number, negative, too large, or given twice.
+#[test]
+fn each_options_value_is_said_if_it_is_wrong() {
+    let numbers = [
+        ("--bound", "expected a whole number from 0 to 8"),
+        (
+            "--executions",
+            "expected a whole number from 1 to 4294967295",
+        ),
+        ("--jobs", "expected a whole number from 1 to 256"),
+        (
+            "--seed",
+            "expected a whole number from 0 to 18446744073709551615",
+        ),
+    ];
+    let names = [
+        ("--policy", "[possible values: hardened, as-posted, both]"),
+        ("--engine", "[possible values: exhaustive, loom, random, "),
+        ("--format", "[possible values: text, jsonl]"),
+        ("--break", "expected a bug that `migrate-pin list --bugs`"),
+        ("--scenario", "expected a scenario's name, or a family's"),
+        ("--save", "expected a directory that can be written to"),
+        (
+            "--replay",
+            "expected a file that `migrate-pin check --save`",
+        ),
+        ("--known", "expected what a violation says behind its inv"),
+    ];
+    let large = "99999999999999999999";
+    let wrong = |arguments: &[&str], expected: &str| {
+        let output = run(&[&["check"], arguments].concat());
+        let said = err(&output);
+        assert_eq!(status(&output), 2, "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        assert_eq!(out(&output), "", "{arguments:?}");
+    };
+    for (option, expected) in numbers.iter().chain(&names) {
+        wrong(&[option], expected);
+    }
+    for (option, expected) in numbers {
+        for value in ["", "x", "-1", "1.5", large] {
+            wrong(&[option, value], expected);
+        }
+        wrong(&[option, "1", option, "1"], "once at most");
+    }
+    wrong(&["--bound", "9"], numbers[0].1);
+    wrong(&["--executions", "0"], numbers[1].1);
+    wrong(&["--jobs", "0"], numbers[2].1);
+    wrong(&["--jobs", "257"], numbers[2].1);
+    for (option, expected) in &names[..4] {
+        for value in ["", "no-such", "-1", large] {
+            wrong(&[option, value], expected);
+        }
+    }
+}
+
+/// A setting that reaches nothing of what is explored would be taken for one that has been obeyed.
+#[test]
+fn a_setting_that_means_nothing_is_refused() {
+    let race = ["--policy", "hardened", "--scenario", "fork-pages"];
+    let steps = ["--policy", "hardened", "--scenario", BROKEN_STEP_BY_STEP];
+    let large = ["--policy", "hardened", "--scenario", "large"];
+    let to_nothing = directory("nothing").join("not-made");
+    let save = to_nothing.to_str().unwrap();
+    let cases: &[(&[&str], &[&str], &str)] = &[
+        (
+            &race,
+            &["--seed", "1"],
+            "exhaustive and loom, which explore",
+        ),
+        (&race, &["--engine", "loom", "--seed", "1"], "loom, which"),
+        (&race, &["--engine", "loom", "--releases"], "loom, which"),
+        (&race, &["--engine", "loom", "--save", save], "loom, which"),
+        (
+            &race,
+            &["--engine", "random", "--bound", "1"],
+            "random, which",
+        ),
+        (&large, &["--bound", "1"], "loom and pct and random, which"),
+        (&steps, &["--bound", "1"], "sequential, which"),
+        (&steps, &["--executions", "5"], "sequential, which"),
+        (&steps, &["--seed", "1"], "sequential, which"),
+        (&steps, &["--releases"], "sequential, which"),
+        (&steps, &["--known", HIDES], "sequential, which"),
+        (&steps, &["--save", save], "sequential, which"),
+    ];
+    for (what, setting, said) in cases {
+        let output = run(&[&["check"], *what, setting].concat());
+        let text = err(&output);
+        assert_eq!(status(&output), 2, "{setting:?}: {text}");
+        let parts = ["means nothing to ", said, "expected no --"];
+        for part in parts {
+            assert!(text.contains(part), "{setting:?}: no {part:?} in {text}");
+        }
+        assert_eq!(out(&output), "", "{setting:?}");
+    }
+    assert!(!to_nothing.exists());
+    // What reaches some of it is for those.
+    let both = [&race[..], &["--scenario", BROKEN_STEP_BY_STEP]].concat();
+    for setting in [&["--bound", "1"][..], &["--known", HIDES], &["--releases"]] {
+        let output = run(&[&["check"], &both[..], setting].concat());
+        assert_eq!(status(&output), 0, "{setting:?}: {}", err(&output));
     }
 }
 

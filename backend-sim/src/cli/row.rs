@@ -1,9 +1,10 @@
 //! What came of one job.
 
+use crate::cli::interleaving::programs;
 use crate::cli::plan::Job;
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::loom::MAX_ACTORS;
-use migrate_pin_sim::engine::replay::{replay, Line};
+use migrate_pin_sim::engine::replay::{self, replay, Line};
 use migrate_pin_sim::engine::{explore, Exploration, Found, Kind, Settings};
 use migrate_pin_sim::race::defect::{explain, Defect};
 use migrate_pin_sim::race::verdict::Verdict;
@@ -12,7 +13,7 @@ use migrate_pin_sim::scenario::explore::{
     check, expectation, inject, list, reorder, Failure, Report,
 };
 use migrate_pin_sim::scenario::run::{run, Run, Variation};
-use migrate_pin_sim::scenario::{Expect, Scenario};
+use migrate_pin_sim::scenario::{Expect, Scenario, Step};
 use migrate_pin_sim::{Event, EventSet};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
@@ -46,7 +47,7 @@ pub(crate) struct Finding {
     pub(crate) violations: Vec<(String, String)>,
     /// What is to be said beside them, a line each.
     pub(crate) notes: Vec<String>,
-    /// The steps of a sequential run, with the actor of each.
+    /// What each actor does: of a sequential run in the order in which it was done, else program by program.
     pub(crate) steps: Vec<String>,
     /// The interleaving.
     pub(crate) lines: Vec<Line>,
@@ -285,6 +286,7 @@ fn finding(
     }
     finding.violations = names.zip(messages).collect();
     finding.schedule.clone_from(&found.schedule);
+    finding.steps = programs(race);
     if keep {
         tell(job, race, &mut finding);
     }
@@ -333,8 +335,13 @@ pub(crate) fn of_sequential(job: &Job, scenario: &Scenario) -> Row {
         }
         None => (End::Ok, "ok".to_owned()),
     };
-    let mut findings: Vec<_> = breaks.map(|(_, run)| sequential(run)).into_iter().collect();
-    findings.extend(failures.iter().map(|failure| failed(failure)));
+    let told = |run| sequential(job, scenario, run);
+    let mut findings: Vec<_> = breaks.map(|(_, run)| told(run)).into_iter().collect();
+    findings.extend(
+        failures
+            .iter()
+            .map(|failure| failed(failure, told(&failure.run))),
+    );
     Row {
         executions: reports.iter().map(|report| report.runs as u64).sum(),
         seconds: start.elapsed().as_secs_f64(),
@@ -378,22 +385,37 @@ fn broken(scenario: &Scenario, job: &Job) -> Report {
     report
 }
 
-fn sequential(run: &Run) -> Finding {
-    let violations = run.violations.iter();
-    let steps = run.trace.iter();
+/// What broke in a run, which is done once more for what each step of it did.
+fn sequential(job: &Job, scenario: &Scenario, run: &Run) -> Finding {
+    let variation = Variation {
+        policy: job.policy,
+        order: run.order.as_deref(),
+        fail: run.fail,
+        bugs: job.broken,
+    };
+    let (again, lines, messages) = replay::tell(scenario, variation);
+    // Nothing is left to chance, so it is the same; if it were not, what was found is what counts.
+    let same = again.violations.len() == run.violations.len();
+    let violations = run.violations.iter().enumerate().map(|(index, violation)| {
+        let message = messages.get(index).filter(|_| same);
+        let message = message.map_or_else(|| violation.to_string(), Clone::clone);
+        (violation.invariant.name().to_owned(), message)
+    });
+    let mut done: Vec<u8> = Vec::new();
+    let step = |(actor, step): &(u8, Step)| {
+        let number = done.iter().filter(|by| *by == actor).count();
+        done.push(*actor);
+        format!("actor {actor} step {number}: {step:?}")
+    };
     Finding {
-        violations: violations
-            .map(|one| (one.invariant.name().to_owned(), one.to_string()))
-            .collect(),
-        steps: steps
-            .map(|(actor, step)| format!("{actor} {step:?}"))
-            .collect(),
+        violations: violations.collect(),
+        steps: run.trace.iter().map(step).collect(),
+        lines,
         ..Finding::default()
     }
 }
 
-fn failed(failure: &Failure) -> Finding {
-    let mut finding = sequential(&failure.run);
+fn failed(failure: &Failure, mut finding: Finding) -> Finding {
     // Something else than an invariant: a line that was not as expected, an event that was not reached.
     if finding.violations.is_empty() {
         let message = format!(

@@ -5,7 +5,6 @@ use crate::cli::defects::{Shown, Way};
 use crate::cli::interleaving;
 use crate::cli::plan::Job;
 use crate::cli::row::{End, Finding, Row};
-use crate::cli::select::Subject;
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::Kind;
 use std::io::{self, Write};
@@ -112,10 +111,8 @@ pub(crate) fn finding(
     for note in &finding.notes {
         writeln!(out, "  {note}")?;
     }
-    if let (Subject::Race(race), false) = (&job.subject, finding.lines.is_empty()) {
-        interleaving::programs(out, race)?;
-    }
-    let whole = interleaving::steps(out, finding, style.folded)?;
+    interleaving::steps(out, &finding.steps)?;
+    let whole = interleaving::print(out, &finding.lines, style.folded)?;
     if !whole {
         writeln!(out, "  every operation: {}", style.command)?;
     }

@@ -51,6 +51,7 @@ pub(crate) fn acquire<S: Synchronisation>(
             continue;
         }
         // As a CPU would; then `mmap_lock` is dropped.
+        dev.cpu.at("hmm_range_fault");
         let entry = dev.cpu.m.entry(dev.mm, vpn);
         if !matches!(entry, Entry::Page(..)) || !entry.write() {
             ready!(dev.fault_in(addr_of(vpn)));

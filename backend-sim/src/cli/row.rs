@@ -6,7 +6,7 @@ use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::loom::MAX_ACTORS;
 use migrate_pin_sim::engine::replay::{self, replay, Line};
 use migrate_pin_sim::engine::{explore, Exploration, Found, Kind, Settings};
-use migrate_pin_sim::race::defect::{explain, Defect};
+use migrate_pin_sim::race::defect::{explain, explain_run, Defect};
 use migrate_pin_sim::race::verdict::Verdict;
 use migrate_pin_sim::race::Race;
 use migrate_pin_sim::scenario::explore::{
@@ -179,7 +179,16 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
         Verdict::Incomplete => (End::Incomplete, verdict.to_string()),
         // There may be more, and nobody has looked.
         Verdict::Shows(_) if came.cut => (End::Broken, format!("{verdict}, incomplete")),
-        Verdict::Breaks(_) | Verdict::Shows(_) => (End::Broken, verdict.to_string()),
+        Verdict::Shows(_) if !came.goes_on() => (End::Broken, format!("{verdict} and ends there")),
+        // What broke has kept larger bounds from being begun.
+        Verdict::Shows(_) => match came.bound.filter(|_| came.kind == Kind::Exhaustive) {
+            Some(bound) if bound < settings.bound => {
+                let says = format!("{verdict} up to bound {bound} of {}", settings.bound);
+                (End::Broken, says)
+            }
+            _ => (End::Broken, verdict.to_string()),
+        },
+        Verdict::Breaks(_) => (End::Broken, verdict.to_string()),
         failed => (End::Failed, failed.to_string()),
     };
     if let (Verdict::Broken, Some(found)) = (&verdict, &came.found) {
@@ -190,8 +199,15 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
     let mut findings: Vec<_> = broke
         .map(|found| finding(job, race, &settings, found, end == End::Failed, keep))
         .collect();
-    if end == End::Failed && findings.is_empty() {
-        // Nothing broke, and that is what is wrong, or something was never reached.
+    if came.kind != Kind::Exhaustive {
+        one_of_each(&mut findings);
+    }
+    if matches!(
+        verdict,
+        Verdict::NotReached(_) | Verdict::Reached(_) | Verdict::Differs(..)
+    ) || (end == End::Failed && findings.is_empty())
+    {
+        // What is wrong is not what broke.
         let why = verdict.to_string();
         let message = format!("EXPECTATION: {}", why.trim_start_matches("FAILED: "));
         findings.push(Finding {
@@ -245,6 +261,16 @@ fn explored(race: &Arc<Race>, job: &Job) -> (Settings, Exploration) {
         asked = more.clone();
     }
     (asked, came)
+}
+
+/// Hundreds of samples of something large break in hundreds of ways: one of each defect is enough, and all that shows none.
+fn one_of_each(findings: &mut Vec<Finding>) {
+    let mut shown: Vec<Defect> = Vec::new();
+    findings.retain(|finding| {
+        let new = finding.defects.iter().any(|one| !shown.contains(one));
+        shown.extend(&finding.defects);
+        new || finding.defects.is_empty()
+    });
 }
 
 fn finding(
@@ -327,16 +353,32 @@ pub(crate) fn of_sequential(job: &Job, scenario: &Scenario) -> Row {
     };
     let failures: Vec<_> = reports.iter().flat_map(|report| &report.failures).collect();
     let breaks = reports.iter().find_map(|report| report.broken.as_ref());
-    let (end, says) = match breaks {
+    let sound = job.broken.is_empty();
+    let shown = breaks
+        .filter(|_| sound && job.policy == PolicyKind::AsPosted)
+        .map(|(_, run)| explain_run(scenario, run));
+    let (end, says) = match (breaks, &shown) {
         _ if !failures.is_empty() => (End::Failed, "FAILED".to_owned()),
-        Some((invariants, _)) => (End::Broken, format!("breaks {}", list(invariants))),
-        None if matches!(expectation(scenario, job.policy), Expect::Skip) => {
+        (_, Some(Ok(defects))) => {
+            let shows = Verdict::Shows(defects.clone());
+            (End::Broken, shows.to_string())
+        }
+        (_, Some(Err(unknown))) => {
+            let unknown = Verdict::Unknown(unknown.invariant, unknown.what);
+            (End::Failed, unknown.to_string())
+        }
+        (Some((invariants, _)), None) => (End::Broken, format!("breaks {}", list(invariants))),
+        (None, None) if matches!(expectation(scenario, job.policy), Expect::Skip) => {
             (End::Skipped, "not run".to_owned())
         }
-        None => (End::Ok, "ok".to_owned()),
+        (None, None) => (End::Ok, "ok".to_owned()),
     };
     let told = |run| sequential(job, scenario, run);
     let mut findings: Vec<_> = breaks.map(|(_, run)| told(run)).into_iter().collect();
+    if let (Some(finding), Some(shown)) = (findings.first_mut(), shown) {
+        finding.unexpected = shown.is_err();
+        finding.defects = shown.unwrap_or_default();
+    }
     findings.extend(
         failures
             .iter()

@@ -62,6 +62,9 @@ pub(crate) fn acquire<S: Synchronisation>(
             Err(error) => return Progress::Done(Err(error)),
         }
     }
+    if result.granted < vpn_of(range.end).saturating_sub(vpn_of(range.start)) {
+        dev.cpu.event(Event::PinRefused);
+    }
     if result.granted > 0 {
         dev.cpu.event(Event::Acquired);
     }

@@ -275,7 +275,7 @@ pub const TELLING: EventSet = signs::TELLING;
 ///
 /// # Errors
 /// The first violation that none of these accounts for.
-pub fn explain(race: &Race, found: &Found) -> Result<Vec<Defect>, Violation> {
+pub fn explain(race: &Race, found: &Found) -> Result<Vec<Defect>, Box<Violation>> {
     explained(&Seen {
         config: &race.config,
         peculiarity: None,
@@ -288,7 +288,7 @@ pub fn explain(race: &Race, found: &Found) -> Result<Vec<Defect>, Violation> {
 ///
 /// # Errors
 /// The first violation that none of these accounts for.
-pub fn explain_run(scenario: &Scenario, run: &Run) -> Result<Vec<Defect>, Violation> {
+pub fn explain_run(scenario: &Scenario, run: &Run) -> Result<Vec<Defect>, Box<Violation>> {
     explained(&Seen {
         config: &scenario.config,
         peculiarity: Peculiarity::of(scenario),
@@ -297,7 +297,7 @@ pub fn explain_run(scenario: &Scenario, run: &Run) -> Result<Vec<Defect>, Violat
     })
 }
 
-fn explained(seen: &Seen<'_>) -> Result<Vec<Defect>, Violation> {
+fn explained(seen: &Seen<'_>) -> Result<Vec<Defect>, Box<Violation>> {
     let fits = |defect: &Defect| defect.facts().signs.iter().any(|sign| sign.fits(seen));
     let shown = Defect::ALL.iter().copied();
     let mut shown: Vec<_> = shown
@@ -321,7 +321,7 @@ fn explained(seen: &Seen<'_>) -> Result<Vec<Defect>, Violation> {
         corrupt |= by.is_some_and(|defect| defect.facts().corrupts);
         let brings = |defect: &Defect| defect.facts().brings.contains(&violation.what);
         if by.is_none() && !corrupt && !shown.iter().any(brings) {
-            return Err(*violation);
+            return Err(Box::new(*violation));
         }
     }
     Ok(shown)

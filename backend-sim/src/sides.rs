@@ -237,6 +237,7 @@ impl fmt::Display for OrNone {
 
 impl PageSides {
     /// The other pages that are named where `invariant` is broken.
+    #[cfg(feature = "std")]
     pub(crate) fn others(&self, invariant: Invariant) -> [Option<Pfn>; 3] {
         match invariant {
             Invariant::Pin | Invariant::Pair | Invariant::Cow => [

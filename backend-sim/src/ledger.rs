@@ -14,6 +14,7 @@ use crate::entry::Entry;
 use crate::frame::frame_index;
 use crate::machine::LruState;
 use crate::restore::{restore, Restore};
+use crate::sides::{Account, Sides};
 use crate::sync::{Room, Store, Synchronisation};
 use crate::violation::{Invariant, Violation};
 use core::ops::DerefMut;
@@ -418,14 +419,45 @@ impl<S: Synchronisation> Ledger<S> {
 }
 
 impl<S: Synchronisation> Cpu<'_, S> {
-    /// Record that an invariant is broken.
+    /// Record that an invariant is broken: of a page with what the ledger and the machine have of it.
     #[cold]
     #[inline(never)]
     pub(crate) fn violate(&self, invariant: Invariant, page: Option<Pfn>, what: &'static str) {
-        self.disagree(invariant, page, what, 0, 0);
+        self.violate_at(invariant, page, None, what);
     }
 
-    /// Record that the ledger and the machine disagree. Said once: the same of the same page adds nothing.
+    /// The same, about one place of an address space.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn violate_at(
+        &self,
+        invariant: Invariant,
+        page: Option<Pfn>,
+        place: Option<(MmId, usize)>,
+        what: &'static str,
+    ) {
+        let sides = page.map_or(Sides::Neither, |page| self.sides(invariant, page));
+        self.report(invariant, page, place, what, sides);
+    }
+
+    /// The same where the count of the page is this.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn violate_count(
+        &self,
+        invariant: Invariant,
+        page: Pfn,
+        what: &'static str,
+        count: u32,
+    ) {
+        let mut sides = self.sides(invariant, page);
+        if let Sides::Page(page) = &mut sides {
+            page.count = Some(count);
+        }
+        self.report(invariant, Some(page), None, what, sides);
+    }
+
+    /// Record that the ledger and the machine disagree about one account.
     #[cold]
     #[inline(never)]
     pub(crate) fn disagree(
@@ -433,10 +465,9 @@ impl<S: Synchronisation> Cpu<'_, S> {
         invariant: Invariant,
         page: Option<Pfn>,
         what: &'static str,
-        ledger: u32,
-        machine: u32,
+        account: Account,
     ) {
-        self.disagree_at(invariant, page, None, what, ledger, machine);
+        self.report(invariant, page, None, what, Sides::One(account));
     }
 
     /// The same, about one place of an address space.
@@ -446,10 +477,21 @@ impl<S: Synchronisation> Cpu<'_, S> {
         &self,
         invariant: Invariant,
         page: Option<Pfn>,
+        place: (MmId, usize),
+        what: &'static str,
+        account: Account,
+    ) {
+        self.report(invariant, page, Some(place), what, Sides::One(account));
+    }
+
+    /// Said once: the same of the same page adds nothing.
+    fn report(
+        &self,
+        invariant: Invariant,
+        page: Option<Pfn>,
         place: Option<(MmId, usize)>,
         what: &'static str,
-        ledger: u32,
-        machine: u32,
+        sides: Sides,
     ) {
         if !S::LEDGER {
             return;
@@ -472,8 +514,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             page,
             place: place.map(|(mm, vpn)| (mm, vpn as u16)),
             what,
-            ledger,
-            machine,
+            sides,
             actor: self.actor,
             step,
             primitive,

@@ -63,6 +63,7 @@ mod rmap;
 pub mod scenario;
 #[doc = include_str!("../SCOPE.md")]
 pub mod scope {}
+pub mod sides;
 pub mod sync;
 mod tlb;
 pub mod violation;

@@ -6,9 +6,12 @@
 
 use crate::bug::Bug;
 use crate::cpu::Cpu;
+use crate::frame::{Frame, FIRST_PFN};
 use crate::restore::restore;
+use crate::sides::{of_lock, Account};
 use crate::sync::{Monitor, Plain, Synchronisation};
 use crate::violation::Invariant;
+use migrate_pin_core::Pfn;
 
 macro_rules! lock_names {
     ($( $(#[$doc:meta])* $name:ident ),* $(,)?) => {
@@ -63,6 +66,32 @@ lock_names! {
     Shootdown,
 }
 
+impl LockName {
+    /// As the kernel calls it.
+    #[must_use]
+    pub const fn kernel(self) -> &'static str {
+        match self {
+            Self::Page => "page lock",
+            Self::Ptl => "PTL",
+            Self::Mmap => "mmap_lock",
+            Self::LruBatch => "lru_pvecs.lock",
+            Self::Lru => "lru_lock",
+            Self::IPages => "i_pages lock",
+            Self::SwapCache => "i_pages lock of swap",
+            Self::IMmap => "i_mmap_rwsem",
+            Self::AnonVma => "lock of the anon_vma",
+            Self::Swap => "lock of the swap slots",
+            Self::Zone => "zone lock",
+            Self::Memcg => "counter of the memory cgroup",
+            Self::Notifier => "lock of the notifiers",
+            Self::DeviceTable => "lock of the device's page table",
+            Self::DevicePool => "lock of the free device pages",
+            Self::PinTable => "lock of the pin records",
+            Self::Shootdown => "instruction of a CPU",
+        }
+    }
+}
+
 /// Nobody holds it.
 const NOBODY: u32 = 0;
 
@@ -89,6 +118,34 @@ impl<S: Synchronisation> Lock<S> {
     /// What it stands for.
     pub fn name(&self) -> LockName {
         self.name
+    }
+
+    /// Who holds it, a bit an actor, and what stands in it, if that can be told unseen.
+    pub(crate) fn sides(&self) -> (u8, Option<u32>) {
+        (
+            self.owner().map_or(0, |actor| 1 << (actor % 8)),
+            self.state.peek(),
+        )
+    }
+
+    /// What is said of it where something is wrong.
+    pub(crate) fn account(&self) -> Account {
+        of_lock(self.name, self.sides())
+    }
+
+    /// The same if it is left taken; none if it is free.
+    pub(crate) fn left(&self) -> Option<Account> {
+        self.owner().is_some().then(|| self.account())
+    }
+
+    /// LOCK, LIVE: something is wrong with it.
+    #[cold]
+    #[inline(never)]
+    fn wrong(&self, cpu: &Cpu<'_, S>, invariant: Invariant, what: &'static str) {
+        let frame = |frame: &Frame<S>| core::ptr::eq(&raw const frame.lock, self);
+        let place = cpu.m.frames.iter().position(frame);
+        let page = place.map(|index| Pfn(FIRST_PFN + index));
+        cpu.disagree(invariant, page, what, self.account());
     }
 
     /// What an engine sees of it.
@@ -138,16 +195,16 @@ impl<S: Synchronisation> Lock<S> {
     /// caller goes on as if it had the lock.
     pub(crate) fn lock(&self, cpu: &Cpu<'_, S>) {
         if self.held_by(cpu) {
-            cpu.violate(
+            self.wrong(
+                cpu,
                 Invariant::Lock,
-                None,
                 "a spin lock is taken again by its holder",
             );
             return;
         }
         while !self.try_lock(cpu) {
             if !self.wait() {
-                cpu.violate(Invariant::Live, None, "a spin lock is never released");
+                self.wrong(cpu, Invariant::Live, "a spin lock is never released");
                 self.owner.set(u32::from(cpu.actor.0) + 1);
                 return;
             }
@@ -157,9 +214,9 @@ impl<S: Synchronisation> Lock<S> {
     /// Release it.
     pub(crate) fn unlock(&self, cpu: &Cpu<'_, S>) {
         if !self.held_by(cpu) {
-            cpu.violate(
+            self.wrong(
+                cpu,
                 Invariant::Lock,
-                None,
                 "a lock is released by one who does not hold it",
             );
         }
@@ -170,20 +227,16 @@ impl<S: Synchronisation> Lock<S> {
             _ => self.state.update_quietly(|state| (0, state != 0)),
         };
         if !taken {
-            cpu.violate(
-                Invariant::Lock,
-                None,
-                "a lock is released that nobody holds",
-            );
+            self.wrong(cpu, Invariant::Lock, "a lock is released that nobody holds");
         }
     }
 
     /// LOCK: what it protects is about to be used.
     pub(crate) fn assert_held(&self, cpu: &Cpu<'_, S>) {
         if S::LEDGER && !self.held_by(cpu) {
-            cpu.violate(
+            self.wrong(
+                cpu,
                 Invariant::Lock,
-                None,
                 "used without the lock that protects it",
             );
         }
@@ -215,6 +268,30 @@ impl<S: Synchronisation> RwLock<S> {
     /// What it stands for.
     pub fn name(&self) -> LockName {
         self.name
+    }
+
+    /// Who holds it, a bit an actor, and what stands in it, if that can be told unseen.
+    pub(crate) fn sides(&self) -> (u8, Option<u32>) {
+        let held = |actor: &u32| self.holders.get() >> (actor * 4) & 15 != 0;
+        let holders = (0..8).filter(held).fold(0, |set, actor| set | 1 << actor);
+        (holders, self.state.peek())
+    }
+
+    /// What is said of it where something is wrong.
+    pub(crate) fn account(&self) -> Account {
+        of_lock(self.name, self.sides())
+    }
+
+    /// The same if it is left taken; none if it is free.
+    pub(crate) fn left(&self) -> Option<Account> {
+        (!self.is_free()).then(|| self.account())
+    }
+
+    /// LOCK, LIVE: something is wrong with it.
+    #[cold]
+    #[inline(never)]
+    fn wrong(&self, cpu: &Cpu<'_, S>, invariant: Invariant, what: &'static str) {
+        cpu.disagree(invariant, None, what, self.account());
     }
 
     /// What an engine sees of it.
@@ -297,16 +374,16 @@ impl<S: Synchronisation> RwLock<S> {
 
     pub(crate) fn read(&self, cpu: &Cpu<'_, S>) {
         if self.writes(cpu) {
-            cpu.violate(
+            self.wrong(
+                cpu,
                 Invariant::Lock,
-                None,
                 "a semaphore is taken again by its writer",
             );
             return;
         }
         while !self.try_read(cpu) {
             if !self.wait(false) {
-                cpu.violate(Invariant::Live, None, "a semaphore is never released");
+                self.wrong(cpu, Invariant::Live, "a semaphore is never released");
                 return;
             }
         }
@@ -314,16 +391,16 @@ impl<S: Synchronisation> RwLock<S> {
 
     pub(crate) fn write(&self, cpu: &Cpu<'_, S>) {
         if self.mine(cpu) != 0 {
-            cpu.violate(
+            self.wrong(
+                cpu,
                 Invariant::Lock,
-                None,
                 "a semaphore is taken again by its holder",
             );
             return;
         }
         while !self.try_write(cpu) {
             if !self.wait(true) {
-                cpu.violate(Invariant::Live, None, "a semaphore is never released");
+                self.wrong(cpu, Invariant::Live, "a semaphore is never released");
                 return;
             }
         }
@@ -331,9 +408,9 @@ impl<S: Synchronisation> RwLock<S> {
 
     pub(crate) fn unlock_read(&self, cpu: &Cpu<'_, S>) {
         if self.writes(cpu) || self.mine(cpu) == 0 {
-            cpu.violate(
+            self.wrong(
+                cpu,
                 Invariant::Lock,
-                None,
                 "a semaphore is released by one who does not read-hold it",
             );
             return;
@@ -345,9 +422,9 @@ impl<S: Synchronisation> RwLock<S> {
 
     pub(crate) fn unlock_write(&self, cpu: &Cpu<'_, S>) {
         if !self.writes(cpu) {
-            cpu.violate(
+            self.wrong(
+                cpu,
                 Invariant::Lock,
-                None,
                 "a semaphore is released by one who does not write-hold it",
             );
             return;

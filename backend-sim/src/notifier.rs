@@ -4,6 +4,7 @@ use crate::config::MmId;
 use crate::cpu::Cpu;
 use crate::event::Event;
 use crate::ledger::Section;
+use crate::sides::{Account, Says};
 use crate::sync::{Monitor, Store, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::ops::{NotifyEvent, Owner};
@@ -79,12 +80,14 @@ impl<S: Synchronisation> Cpu<'_, S> {
             if let Some(index) = open {
                 books.sections.remove(index);
             }
+            let others = books.sections.len() as u32;
             drop(books);
             if open.is_none() {
-                self.violate(
+                self.disagree(
                     Invariant::Lock,
                     None,
                     "a notifier section ends that was not begun",
+                    Account::new("open notifier sections", others, Says::Nothing),
                 );
             }
         }
@@ -138,16 +141,22 @@ impl<S: Synchronisation> Cpu<'_, S> {
         if !S::LEDGER {
             return;
         }
-        let open = self.m.ledger.lock().sections.iter().any(|section| {
-            section.mm == mm
-                && (section.first..section.until).contains(&vpn)
-                && !(section.event == NotifyEvent::Migrate && section.owner == Some(owner))
-        });
-        if open {
-            self.violate(
+        let open = {
+            let books = self.m.ledger.lock();
+            let sections = books.sections.iter().filter(|section| {
+                section.mm == mm
+                    && (section.first..section.until).contains(&vpn)
+                    && !(section.event == NotifyEvent::Migrate && section.owner == Some(owner))
+            });
+            sections.count() as u32
+        };
+        if open > 0 {
+            self.disagree_at(
                 Invariant::Notify,
                 Some(page),
+                (mm, vpn),
                 "a device maps a page whose range is being invalidated",
+                Account::new("open notifier sections there", open, "mapped by the device"),
             );
         }
     }

@@ -10,6 +10,7 @@ use crate::ledger::Hold;
 use crate::lock::Lock;
 use crate::mm::Vma;
 use crate::rmap::Unmap;
+use crate::sides::{Account, Says};
 use crate::sync::{Atomic32, Plain, Store, Synchronisation};
 use crate::violation::Invariant;
 use core::sync::atomic::Ordering;
@@ -115,7 +116,14 @@ impl<S: Synchronisation> MmOps for Cpu<'_, S> {
             }
         }
         if S::LEDGER && !self.mmap_held(vma.mm) {
-            self.violate(Invariant::Lock, None, "an area is used without mmap_lock");
+            let lock = self.space(vma.mm).map(|space| space.mmap_lock.account());
+            let lock = lock.unwrap_or(Account::new("mmap_lock", Says::Nothing, "no address space"));
+            self.disagree(
+                Invariant::Lock,
+                None,
+                "an area is used without mmap_lock",
+                lock,
+            );
         }
         VmaFacts { range, flags }
     }

@@ -107,13 +107,8 @@ impl<S: Synchronisation> Cpu<'_, S> {
         });
         if old < by {
             count.fetch_add(by, Ordering::Relaxed);
-            self.disagree(
-                Invariant::Ref,
-                Some(page),
-                "a reference count is taken below zero",
-                self.read_book(page).sum(),
-                old,
-            );
+            let what = "a reference count is taken below zero";
+            self.violate_count(Invariant::Ref, page, what, old);
             return;
         }
         let new = old - by;

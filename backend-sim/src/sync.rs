@@ -40,6 +40,10 @@ pub trait Atomic32: Send + Sync {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u32, u32>;
+    /// The value, for a report: no operation that an engine sees. None if there is no such look.
+    fn peek(&self) -> Option<u32> {
+        None
+    }
     /// Become what `from` is, while nobody else has either.
     fn restore(&mut self, from: &mut Self) {
         self.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -70,6 +74,10 @@ pub trait Monitor: Send + Sync {
     /// Block until `until` holds of the number. False if it will not (as far as this implementation can tell):
     /// the caller reports that it waits for ever, and goes on.
     fn wait(&self, until: impl FnMut(u32) -> bool) -> bool;
+    /// The number, for a report: no operation that an engine sees. None if there is no such look.
+    fn peek(&self) -> Option<u32> {
+        None
+    }
     /// Become what `from` is, while nobody else has either.
     fn restore(&mut self, from: &mut Self) {
         let number = from.read();
@@ -284,6 +292,9 @@ impl Atomic32 for AtomicU32 {
     ) -> Result<u32, u32> {
         self.compare_exchange(current, new, success, failure)
     }
+    fn peek(&self) -> Option<u32> {
+        Some(self.load(Ordering::Relaxed))
+    }
     #[inline]
     fn restore(&mut self, from: &mut Self) {
         *self.get_mut() = *from.get_mut();
@@ -335,6 +346,10 @@ impl<const PATIENCE: u32> Monitor for SpinMonitor<PATIENCE> {
             }
         }
         until(self.read())
+    }
+
+    fn peek(&self) -> Option<u32> {
+        Some(self.0.load(Ordering::Relaxed))
     }
 
     #[inline]

@@ -1,6 +1,7 @@
 //! What is wrong: [`Invariant`] and [`Violation`].
 
 use crate::config::{ActorId, MmId};
+use crate::sides::Sides;
 use core::fmt;
 use migrate_pin_core::Pfn;
 
@@ -86,16 +87,34 @@ pub struct Violation {
     pub place: Option<(MmId, u16)>,
     /// What was found, in words.
     pub what: &'static str,
-    /// What the ledger says, where two numbers disagree.
-    pub ledger: u32,
-    /// What the machine says.
-    pub machine: u32,
+    /// What the ledger says, and what the machine.
+    pub sides: Sides,
     /// Who was acting.
     pub actor: ActorId,
     /// In which step of the run (`Machine::begin_step()`), from 0.
     pub step: u32,
     /// The primitive or kernel path the actor was in.
     pub primitive: &'static str,
+}
+
+impl Violation {
+    /// The pages that it names when it is printed, each once.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn pages(&self) -> Vec<Pfn> {
+        let mut pages: Vec<_> = self.page.into_iter().collect();
+        let others = match &self.sides {
+            Sides::Page(page) => page.others(self.invariant),
+            Sides::One(account) => [account.ledger.page(), account.machine.page(), None],
+            Sides::Neither => [None; 3],
+        };
+        for page in others.into_iter().flatten() {
+            if !pages.contains(&page) {
+                pages.push(page);
+            }
+        }
+        pages
+    }
 }
 
 impl fmt::Display for Violation {
@@ -107,12 +126,18 @@ impl fmt::Display for Violation {
         if let Some((mm, vpn)) = self.place {
             write!(f, ", mm {} at {vpn}", mm.0)?;
         }
-        if self.ledger != self.machine {
-            write!(f, " (ledger {}, machine {})", self.ledger, self.machine)?;
+        match &self.sides {
+            Sides::Neither => {}
+            Sides::One(account) => write!(f, " ({account})")?,
+            Sides::Page(page) => {
+                f.write_str(" (")?;
+                page.tell(self.invariant, f)?;
+                f.write_str(")")?;
+            }
         }
         write!(
             f,
-            " [actor {}, step {}, {}]",
+            " [actor {}, step {} of all, {}]",
             self.actor.0, self.step, self.primitive
         )
     }

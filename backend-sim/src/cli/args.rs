@@ -1,6 +1,5 @@
 //! What may be asked.
 
-use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::Kind;
@@ -40,7 +39,7 @@ pub(crate) enum Command {
 #[derive(clap::Args)]
 pub(crate) struct Select {
     /// Only the scenario of this name, or those whose names contain it; may be given more than once.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_negative_numbers = true)]
     pub(crate) scenario: Vec<String>,
 }
 
@@ -58,85 +57,77 @@ pub(crate) struct CheckOptions {
     #[command(flatten)]
     pub(crate) select: Select,
     /// Under which policy.
-    #[arg(long, value_enum, default_value_t = PolicyArg::Both)]
+    #[arg(long, value_enum, default_value_t = PolicyArg::Both, allow_negative_numbers = true)]
     pub(crate) policy: PolicyArg,
     /// Only with this engine, whatever a race asks for itself.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, allow_negative_numbers = true)]
     pub(crate) engine: Option<EngineArg>,
     /// Explore every race up to N preemptions, whatever it asks for itself.
-    #[arg(long, value_name = "N", value_parser = number::<0, MAX_BOUND>)]
+    #[arg(long, value_name = "N", value_parser = number::<0, MAX_BOUND>, allow_negative_numbers = true)]
     pub(crate) bound: Option<u64>,
     /// Give up an exploration after N executions (of each bound); how many samples random and pct take.
-    #[arg(long, value_name = "N", value_parser = number::<1, { u32::MAX as u64 }>)]
+    #[arg(long, value_name = "N", value_parser = number::<1, { u32::MAX as u64 }>, allow_negative_numbers = true)]
     pub(crate) executions: Option<u64>,
     /// Worker threads [default: as many as there are CPUs].
-    #[arg(long, value_name = "N", value_parser = number::<1, MAX_JOBS>)]
+    #[arg(long, value_name = "N", value_parser = number::<1, MAX_JOBS>, allow_negative_numbers = true)]
     pub(crate) jobs: Option<u64>,
     /// Letting go of a lock is an operation before which others may run, not one piece with the one before it (exhaustive, random,
     /// pct).
     #[arg(long)]
     pub(crate) releases: bool,
     /// For the engines that draw lots [default: 1].
-    #[arg(long, value_name = "N", value_parser = number::<0, { u64::MAX }>)]
+    #[arg(long, value_name = "N", value_parser = number::<0, { u64::MAX }>, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// As a table, or as one JSON object a line.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, allow_negative_numbers = true)]
     pub(crate) format: Format,
     /// Write a file for each violation whose schedule is known, to be given to --replay.
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
     /// Repeat the schedule in this file to the step, and print it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "policy", "engine", "bound", "executions", "seed", "releases", "save", "known", "bug", "jobs", "format"])]
+    #[arg(long, value_name = "FILE", allow_negative_numbers = true, conflicts_with_all = ["scenario", "policy", "engine", "bound", "executions", "seed", "releases", "save", "known", "bug", "jobs", "format"])]
     pub(crate) replay: Option<PathBuf>,
     /// What is known to break in races, in the words of a violation: an execution in which nothing else breaks is not a
     /// violation, so that what it hides is found; may be given more than once.
-    #[arg(long, value_name = "TEXT", value_parser = known)]
+    #[arg(long, value_name = "TEXT", value_parser = known, allow_negative_numbers = true)]
     pub(crate) known: Vec<String>,
     /// Break the machine, to see the checker notice; `migrate-pin list --bugs` names the bugs.
-    #[arg(long = "break", id = "bug", value_name = "BUG", value_parser = PossibleValuesParser::new(Bug::ALL.iter().map(|bug| bug.name())), hide_possible_values = true)]
+    #[arg(long = "break", id = "bug", value_name = "BUG", value_parser = bug, allow_negative_numbers = true)]
     pub(crate) bug: Option<String>,
 }
 
-impl CheckOptions {
-    /// Is every option one that the engine which is asked for alone can do something with? If not, what was expected.
-    pub(crate) fn sensible(&self) -> Result<(), String> {
-        use EngineArg::{Exhaustive, Loom, Pct, Random};
-        let Some(engine) = self.engine else {
-            return Ok(());
-        };
-        let asked: [(&str, bool, &[EngineArg]); 5] = [
-            ("bound", self.bound.is_some(), &[Exhaustive, Loom, Pct]),
-            (
-                "executions",
-                self.executions.is_some(),
-                &[Exhaustive, Loom, Random, Pct],
-            ),
-            ("seed", self.seed.is_some(), &[Random, Pct]),
-            ("releases", self.releases, &[Exhaustive, Random, Pct]),
-            (
-                "known",
-                !self.known.is_empty(),
-                &[Exhaustive, Loom, Random, Pct],
-            ),
-        ];
-        let wrong = asked
-            .iter()
-            .find(|(_, given, engines)| *given && !engines.contains(&engine));
-        let Some((option, _, engines)) = wrong else {
-            return Ok(());
-        };
-        let names: Vec<_> = engines.iter().map(|one| one.name()).collect();
-        Err(format!(
-            "--{option} means nothing to --engine {}; expected --{option} with {}, or without --engine",
-            engine.name(),
-            names.join(", ")
-        ))
-    }
+/// What an option's value is, in words; none if it has none, or clap lists its values.
+pub(crate) fn value(option: &str) -> Option<String> {
+    Some(match option {
+        "--scenario" => SCENARIO.to_owned(),
+        "--bound" => whole(0, MAX_BOUND),
+        "--executions" => whole(1, u32::MAX.into()),
+        "--jobs" => whole(1, MAX_JOBS),
+        "--seed" => whole(0, u64::MAX),
+        "--save" => SAVE.to_owned(),
+        "--replay" => REPLAY.to_owned(),
+        "--known" => KNOWN.to_owned(),
+        "--break" => BREAK.to_owned(),
+        _ => return None,
+    })
+}
+
+/// The values of options whose values are not numbers.
+pub(crate) const SCENARIO: &str =
+    "a scenario's name, or a family's, that `migrate-pin list` prints, or a part of one";
+pub(crate) const SAVE: &str = "a directory that can be written to";
+pub(crate) const REPLAY: &str = "a file that `migrate-pin check --save` wrote";
+const KNOWN: &str =
+    "what a violation says behind its invariant, such as \"a pair outlives its device page\"";
+const BREAK: &str = "a bug that `migrate-pin list --bugs` prints";
+
+fn whole(from: u64, to: u64) -> String {
+    format!("a whole number from {from} to {to}")
 }
 
 /// A whole number in a range.
 fn number<const FROM: u64, const TO: u64>(text: &str) -> Result<u64, String> {
-    let expected = || format!("expected a whole number from {FROM} to {TO}");
+    let expected = || format!("expected {}", whole(FROM, TO));
     let number = text.parse().map_err(|_| expected())?;
     match (FROM..=TO).contains(&number) {
         true => Ok(number),
@@ -147,16 +138,23 @@ fn number<const FROM: u64, const TO: u64>(text: &str) -> Result<u64, String> {
 /// What a violation says, with or without the invariant before it.
 fn known(text: &str) -> Result<String, String> {
     let text = text.trim();
-    let what = match text.split_once(": ") {
-        Some((name, what)) if Invariant::ALL.iter().any(|one| one.name() == name) => what,
+    let invariant = |name: &str| Invariant::ALL.iter().any(|one| one.name() == name);
+    let what = match text.split_once(':') {
+        Some((name, what)) if invariant(name) => what.trim(),
+        None if invariant(text) => "",
         _ => text,
     };
     match what {
-        "" => Err(
-            "expected what a violation says, such as \"a pair outlives its device page\""
-                .to_owned(),
-        ),
+        "" => Err(format!("expected {KNOWN}")),
         what => Ok(what.to_owned()),
+    }
+}
+
+/// The name of a bug.
+fn bug(text: &str) -> Result<String, String> {
+    match bugs(Some(text)) {
+        [] => Err(format!("expected {BREAK}")),
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -212,14 +210,6 @@ pub(crate) enum EngineArg {
 }
 
 impl EngineArg {
-    /// As it is asked for.
-    const fn name(self) -> &'static str {
-        match self.kind() {
-            Some(kind) => kind.name(),
-            None => "sequential",
-        }
-    }
-
     /// Which engine of the library's; none for one actor's step at a time.
     pub(crate) const fn kind(self) -> Option<Kind> {
         match self {

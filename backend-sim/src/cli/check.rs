@@ -1,9 +1,9 @@
 //! Explore, and print what came.
 
-use crate::cli::args::{CheckOptions, Format};
+use crate::cli::args::{CheckOptions, Format, SAVE};
 use crate::cli::defects::{shown, ways, Group, Way};
 use crate::cli::output::Output;
-use crate::cli::plan::{command, jobs, Job};
+use crate::cli::plan::{command, jobs, means_something, Job};
 use crate::cli::row::{tell, End, Finding, Row};
 use crate::cli::select::{selected, Subject};
 use crate::cli::table::Style;
@@ -46,16 +46,7 @@ pub(crate) fn run(options: &CheckOptions) -> io::Result<u8> {
     if let Some(path) = &options.replay {
         return replay::run(path);
     }
-    options.sensible().map_err(usage)?;
     let subjects = selected(&options.select)?;
-    if let Some(directory) = &options.save {
-        std::fs::create_dir_all(directory).map_err(|error| {
-            usage(format!(
-                "{}: {error}; expected a directory that can be written to",
-                directory.display()
-            ))
-        })?;
-    }
     let stop = Arc::new(AtomicBool::new(false));
     let known: Vec<_> = options.known.iter().cloned().map(Known::new).collect();
     let jobs = Arc::new(jobs(options, &subjects, &known, &stop));
@@ -65,6 +56,11 @@ pub(crate) fn run(options: &CheckOptions) -> io::Result<u8> {
              --policy or --scenario"
                 .to_owned(),
         ));
+    }
+    means_something(options, &jobs).map_err(usage)?;
+    if let Some(directory) = &options.save {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| usage(format!("{}: {error}; expected {SAVE}", directory.display())))?;
     }
     interrupt::set(&stop)?;
     let cpus = || std::thread::available_parallelism().map_or(1, usize::from);

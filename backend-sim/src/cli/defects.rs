@@ -109,10 +109,17 @@ fn names(finding: &Finding) -> Vec<String> {
     }
 }
 
+/// How many preemptions it takes: none, one actor's step at a time.
+pub(crate) fn bound(job: &Job, finding: &Finding) -> Option<u32> {
+    let sequential = job.settings.is_empty().then_some(0);
+    finding.bound.or(sequential)
+}
+
 /// The bound, the decisions on the way there, the name. What a sample has found is larger than whatever was searched for.
 fn size<'r>(job: &'r Job, finding: &Finding) -> (u32, usize, &'r str) {
+    let searched = !matches!(job.engine(), "random" | "pct");
     (
-        finding.bound.unwrap_or(u32::MAX),
+        bound(job, finding).filter(|_| searched).unwrap_or(u32::MAX),
         finding.schedule.len(),
         job.subject.name(),
     )
@@ -122,7 +129,7 @@ fn size<'r>(job: &'r Job, finding: &Finding) -> (u32, usize, &'r str) {
 pub(crate) struct Shown<'r> {
     pub(crate) defect: Defect,
     /// In how many explorations.
-    pub(crate) races: usize,
+    pub(crate) rows: usize,
     /// The smallest of them.
     pub(crate) smallest: Entry<'r>,
 }
@@ -136,12 +143,12 @@ pub(crate) fn shown<'r>(entries: &[Entry<'r>]) -> Vec<Shown<'r>> {
         let smallest = entries
             .clone()
             .min_by_key(|entry| size(entry.job, entry.finding))?;
-        let races: BTreeSet<_> = entries
+        let rows: BTreeSet<_> = entries
             .map(|entry| (entry.job.subject.name(), entry.job.engine()))
             .collect();
         Some(Shown {
             defect: *defect,
-            races: races.len(),
+            rows: rows.len(),
             smallest: *smallest,
         })
     };

@@ -1,8 +1,7 @@
 //! An interleaving, to be read.
 
-use crate::cli::row::Finding;
 use migrate_pin_sim::engine::replay::Line;
-use migrate_pin_sim::race::Race;
+use migrate_pin_sim::race::{Program, Race};
 use std::io::{self, Write};
 
 /// Columns before a line is broken.
@@ -28,13 +27,19 @@ const BEGINNING: usize = 20;
 const END: usize = 12;
 
 /// What each actor of a race is there to do.
-pub(crate) fn programs(out: &mut impl Write, race: &Race) -> io::Result<()> {
-    for program in race.programs.iter() {
-        for (number, step) in program.steps.iter().enumerate() {
-            writeln!(out, "  actor {} step {number}: {step:?}", program.actor)?;
-        }
-    }
-    Ok(())
+pub(crate) fn programs(race: &Race) -> Vec<String> {
+    let of = |program: &Program| {
+        let actor = program.actor;
+        let steps = program.steps.iter().enumerate();
+        let told = steps.map(|(number, step)| format!("actor {actor} step {number}: {step:?}"));
+        told.collect::<Vec<_>>()
+    };
+    race.programs.iter().flat_map(of).collect()
+}
+
+/// Lines of what each actor does.
+pub(crate) fn steps(out: &mut impl Write, steps: &[String]) -> io::Result<()> {
+    steps.iter().try_for_each(|step| writeln!(out, "  {step}"))
 }
 
 /// One line, or what is folded into one.
@@ -185,17 +190,6 @@ fn write_items(out: &mut impl Write, head: &str, items: Vec<String>) -> io::Resu
         first = false;
     }
     writeln!(out, "{line}")
-}
-
-/// What is known of how to get to `finding`. Whether all of it was told.
-pub(crate) fn steps(out: &mut impl Write, finding: &Finding, fold: bool) -> io::Result<bool> {
-    if !finding.steps.is_empty() {
-        writeln!(out, "  steps:")?;
-    }
-    for (index, step) in finding.steps.iter().enumerate() {
-        writeln!(out, "    {index:2}  actor {step}")?;
-    }
-    print(out, &finding.lines, fold)
 }
 
 /// An operation in one line, for a file.

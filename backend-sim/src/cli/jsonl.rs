@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::io::{self, Write};
 
 /// The format of rows and of recorded schedules: counted up when what a field means has changed.
-pub(crate) const SCHEMA: u32 = 4;
+pub(crate) const SCHEMA: u32 = 5;
 
 /// A row; the README documents the fields.
 #[derive(Serialize)]
@@ -38,6 +38,7 @@ struct Violation<'a> {
     invariant: &'a str,
     message: String,
     defects: Vec<&'a str>,
+    steps: &'a [String],
     trace: Vec<String>,
     schedule: Option<String>,
     bound: Option<u32>,
@@ -60,9 +61,9 @@ fn violations<'f>(
                 variation => format!("{variation}: {message}"),
             },
             defects: finding.defects.iter().map(|one| one.name()).collect(),
+            steps: if index == 0 { &finding.steps } else { &[] },
             // One execution may break several: the way there is told once.
             trace: match index {
-                0 if finding.lines.is_empty() => finding.steps.clone(),
                 0 => finding.lines.iter().map(line).collect(),
                 _ => Vec::new(),
             },

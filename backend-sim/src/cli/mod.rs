@@ -3,7 +3,8 @@
 //! [`args`] says what may be asked, [`select`] which scenarios are meant, [`plan`] what is to be explored with which
 //! engine; [`work`] does it on threads and hands the [`row`]s on in order; [`table`] and [`jsonl`] print them, with
 //! [`interleaving`]s; [`family`] makes one row of the races that were generated together, [`defects`] one finding of those
-//! that break alike; [`record`] keeps a schedule in a file, from which [`replay`] repeats it.
+//! that break alike; [`record`] keeps a schedule in a file, from which [`replay`] repeats it; [`wrong`] says of wrong
+//! usage what was expected.
 
 mod args;
 mod check;
@@ -22,6 +23,7 @@ mod row;
 mod select;
 mod table;
 mod work;
+mod wrong;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -47,7 +49,15 @@ fn usage(message: String) -> io::Error {
 
 /// Do what the command line asks for.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            eprint!("{}", wrong::told(&error));
+            return ExitCode::from(USAGE);
+        }
+        // Help, or the version: what was asked for.
+        Err(error) => error.exit(),
+    };
     let result = match cli.command {
         Some(Command::List(options)) => list::run(&options),
         Some(Command::Check(options)) => check::run(&options),

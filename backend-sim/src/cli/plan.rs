@@ -66,20 +66,53 @@ pub(crate) fn command(options: &CheckOptions, job: &Job) -> String {
         "engine",
         (options.engine.is_some() || engine != "exhaustive").then(|| engine.to_owned()),
     );
-    say("bound", options.bound.map(|bound| bound.to_string()));
-    say(
-        "executions",
-        options.executions.map(|most| most.to_string()),
-    );
-    say("seed", options.seed.map(|seed| seed.to_string()));
-    for known in &options.known {
+    for (option, value) in given(options) {
+        if means(options, option, job) {
+            say(option, value);
+        }
+    }
+    for known in options
+        .known
+        .iter()
+        .filter(|_| means(options, "known", job))
+    {
         say("known", Some(format!("{known:?}")));
     }
     say("break", options.bug.clone());
-    if options.releases {
+    if options.releases && means(options, "releases", job) {
         command.push_str(" --releases");
     }
     command
+}
+
+/// The settings that are numbers, and how they were given.
+fn given(options: &CheckOptions) -> [(&'static str, Option<String>); 3] {
+    let told = |value: Option<u64>| value.map(|value| value.to_string());
+    [
+        ("bound", told(options.bound)),
+        ("executions", told(options.executions)),
+        ("seed", told(options.seed)),
+    ]
+}
+
+/// The engines that do something with this option.
+fn engines(options: &CheckOptions, option: &str) -> &'static [Kind] {
+    use Kind::{Exhaustive, Loom, Pct, Random};
+    match option {
+        // Others have a bound of their own unless they are asked for.
+        "bound" if options.engine.is_none() => &[Exhaustive],
+        "bound" => &[Exhaustive, Loom, Pct],
+        "seed" => &[Random, Pct],
+        "releases" | "save" => &[Exhaustive, Random, Pct],
+        _ => &[Exhaustive, Loom, Random, Pct],
+    }
+}
+
+/// Does this option mean something to this job?
+fn means(options: &CheckOptions, option: &str, job: &Job) -> bool {
+    let engines = engines(options, option);
+    let mut settings = job.settings.iter();
+    settings.any(|settings| engines.contains(&settings.kind))
 }
 
 /// All rows, in their order.
@@ -124,6 +157,37 @@ pub(crate) fn jobs(
         }
     }
     jobs
+}
+
+/// Is each setting that was asked for one that some of `jobs` can do something with? If not, what was expected.
+pub(crate) fn means_something(options: &CheckOptions, jobs: &[Job]) -> Result<(), String> {
+    let numbers = given(options).map(|(option, value)| (option, value.is_some()));
+    let others = [
+        ("releases", options.releases),
+        ("known", !options.known.is_empty()),
+        ("save", options.save.is_some()),
+    ];
+    let wrong = numbers
+        .into_iter()
+        .chain(others)
+        .find(|(option, given)| *given && !jobs.iter().any(|job| means(options, option, job)));
+    let Some((option, _)) = wrong else {
+        return Ok(());
+    };
+    let mut asked: Vec<_> = jobs.iter().map(Job::engine).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let names: Vec<_> = engines(options, option)
+        .iter()
+        .map(|kind| kind.name())
+        .collect();
+    Err(format!(
+        "--{option} means nothing to {}, which explore{} all that was asked for; expected no --{option}, or another --scenario or \
+         --engine, so that {} explores something",
+        asked.join(" and "),
+        if asked.len() == 1 { "s" } else { "" },
+        names.join(" or ")
+    ))
 }
 
 struct Plan<'o> {
@@ -209,7 +273,11 @@ impl Plan<'_> {
         };
         vec![Settings {
             kind,
-            bound: self.bound().unwrap_or(PCT_BOUND),
+            // Preemptions are none of PCT's changes of priority: only who asks for the engine means those.
+            bound: self
+                .bound()
+                .filter(|_| self.options.engine.is_some())
+                .unwrap_or(PCT_BOUND),
             executions: self.options.executions.unwrap_or(own),
             ..self.base.clone()
         }]

@@ -1,6 +1,6 @@
 //! Schedules in files.
 
-use crate::cli::args::{policy_name, EngineArg};
+use crate::cli::args::{policy_name, EngineArg, REPLAY};
 use crate::cli::jsonl::SCHEMA;
 use crate::cli::plan::Job;
 use crate::cli::row::Finding;
@@ -80,7 +80,7 @@ pub(crate) fn save(
 /// Read such a file.
 pub(crate) fn load(path: &Path) -> io::Result<Record> {
     let shown = path.display();
-    let expected = "expected a file that `migrate-pin check --save` wrote";
+    let expected = format!("expected {REPLAY}");
     let text =
         fs::read_to_string(path).map_err(|error| usage(format!("{shown}: {error}; {expected}")))?;
     let record: Record = serde_json::from_str(&text)

@@ -143,7 +143,7 @@ fn print(out: &mut impl Write, record: &Record, wanted: &Wanted, came: &Replay) 
     for message in &came.messages {
         writeln!(out, "  {message}")?;
     }
-    interleaving::programs(out, &wanted.race)?;
+    interleaving::steps(out, &interleaving::programs(&wanted.race))?;
     interleaving::print(out, &came.lines, false)?;
     writeln!(out, "  in the end:")?;
     for line in &came.state {

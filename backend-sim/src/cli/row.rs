@@ -1,18 +1,19 @@
 //! What came of one job.
 
+use crate::cli::interleaving::programs;
 use crate::cli::plan::Job;
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::loom::MAX_ACTORS;
-use migrate_pin_sim::engine::replay::{replay, Line};
+use migrate_pin_sim::engine::replay::{self, replay, Line};
 use migrate_pin_sim::engine::{explore, Exploration, Found, Kind, Settings};
-use migrate_pin_sim::race::defect::{explain, Defect};
+use migrate_pin_sim::race::defect::{explain, explain_run, Defect};
 use migrate_pin_sim::race::verdict::Verdict;
 use migrate_pin_sim::race::Race;
 use migrate_pin_sim::scenario::explore::{
     check, expectation, inject, list, reorder, Failure, Report,
 };
 use migrate_pin_sim::scenario::run::{run, Run, Variation};
-use migrate_pin_sim::scenario::{Expect, Scenario};
+use migrate_pin_sim::scenario::{Expect, Scenario, Step};
 use migrate_pin_sim::{Event, EventSet};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
@@ -46,7 +47,7 @@ pub(crate) struct Finding {
     pub(crate) violations: Vec<(String, String)>,
     /// What is to be said beside them, a line each.
     pub(crate) notes: Vec<String>,
-    /// The steps of a sequential run, with the actor of each.
+    /// What each actor does: of a sequential run in the order in which it was done, else program by program.
     pub(crate) steps: Vec<String>,
     /// The interleaving.
     pub(crate) lines: Vec<Line>,
@@ -178,7 +179,16 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
         Verdict::Incomplete => (End::Incomplete, verdict.to_string()),
         // There may be more, and nobody has looked.
         Verdict::Shows(_) if came.cut => (End::Broken, format!("{verdict}, incomplete")),
-        Verdict::Breaks(_) | Verdict::Shows(_) => (End::Broken, verdict.to_string()),
+        Verdict::Shows(_) if !came.goes_on() => (End::Broken, format!("{verdict} and ends there")),
+        // What broke has kept larger bounds from being begun.
+        Verdict::Shows(_) => match came.bound.filter(|_| came.kind == Kind::Exhaustive) {
+            Some(bound) if bound < settings.bound => {
+                let says = format!("{verdict} up to bound {bound} of {}", settings.bound);
+                (End::Broken, says)
+            }
+            _ => (End::Broken, verdict.to_string()),
+        },
+        Verdict::Breaks(_) => (End::Broken, verdict.to_string()),
         failed => (End::Failed, failed.to_string()),
     };
     if let (Verdict::Broken, Some(found)) = (&verdict, &came.found) {
@@ -189,8 +199,15 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
     let mut findings: Vec<_> = broke
         .map(|found| finding(job, race, &settings, found, end == End::Failed, keep))
         .collect();
-    if end == End::Failed && findings.is_empty() {
-        // Nothing broke, and that is what is wrong, or something was never reached.
+    if came.kind != Kind::Exhaustive {
+        one_of_each(&mut findings);
+    }
+    if matches!(
+        verdict,
+        Verdict::NotReached(_) | Verdict::Reached(_) | Verdict::Differs(..)
+    ) || (end == End::Failed && findings.is_empty())
+    {
+        // What is wrong is not what broke.
         let why = verdict.to_string();
         let message = format!("EXPECTATION: {}", why.trim_start_matches("FAILED: "));
         findings.push(Finding {
@@ -246,6 +263,16 @@ fn explored(race: &Arc<Race>, job: &Job) -> (Settings, Exploration) {
     (asked, came)
 }
 
+/// Hundreds of samples of something large break in hundreds of ways: one of each defect is enough, and all that shows none.
+fn one_of_each(findings: &mut Vec<Finding>) {
+    let mut shown: Vec<Defect> = Vec::new();
+    findings.retain(|finding| {
+        let new = finding.defects.iter().any(|one| !shown.contains(one));
+        shown.extend(&finding.defects);
+        new || finding.defects.is_empty()
+    });
+}
+
 fn finding(
     job: &Job,
     race: &Arc<Race>,
@@ -285,6 +312,7 @@ fn finding(
     }
     finding.violations = names.zip(messages).collect();
     finding.schedule.clone_from(&found.schedule);
+    finding.steps = programs(race);
     if keep {
         tell(job, race, &mut finding);
     }
@@ -325,16 +353,37 @@ pub(crate) fn of_sequential(job: &Job, scenario: &Scenario) -> Row {
     };
     let failures: Vec<_> = reports.iter().flat_map(|report| &report.failures).collect();
     let breaks = reports.iter().find_map(|report| report.broken.as_ref());
-    let (end, says) = match breaks {
+    let sound = job.broken.is_empty();
+    let shown = breaks
+        .filter(|_| sound && job.policy == PolicyKind::AsPosted)
+        .map(|(_, run)| explain_run(scenario, run));
+    let (end, says) = match (breaks, &shown) {
         _ if !failures.is_empty() => (End::Failed, "FAILED".to_owned()),
-        Some((invariants, _)) => (End::Broken, format!("breaks {}", list(invariants))),
-        None if matches!(expectation(scenario, job.policy), Expect::Skip) => {
+        (_, Some(Ok(defects))) => {
+            let shows = Verdict::Shows(defects.clone());
+            (End::Broken, shows.to_string())
+        }
+        (_, Some(Err(unknown))) => {
+            let unknown = Verdict::Unknown(unknown.invariant, unknown.what);
+            (End::Failed, unknown.to_string())
+        }
+        (Some((invariants, _)), None) => (End::Broken, format!("breaks {}", list(invariants))),
+        (None, None) if matches!(expectation(scenario, job.policy), Expect::Skip) => {
             (End::Skipped, "not run".to_owned())
         }
-        None => (End::Ok, "ok".to_owned()),
+        (None, None) => (End::Ok, "ok".to_owned()),
     };
-    let mut findings: Vec<_> = breaks.map(|(_, run)| sequential(run)).into_iter().collect();
-    findings.extend(failures.iter().map(|failure| failed(failure)));
+    let told = |run| sequential(job, scenario, run);
+    let mut findings: Vec<_> = breaks.map(|(_, run)| told(run)).into_iter().collect();
+    if let (Some(finding), Some(shown)) = (findings.first_mut(), shown) {
+        finding.unexpected = shown.is_err();
+        finding.defects = shown.unwrap_or_default();
+    }
+    findings.extend(
+        failures
+            .iter()
+            .map(|failure| failed(failure, told(&failure.run))),
+    );
     Row {
         executions: reports.iter().map(|report| report.runs as u64).sum(),
         seconds: start.elapsed().as_secs_f64(),
@@ -378,22 +427,37 @@ fn broken(scenario: &Scenario, job: &Job) -> Report {
     report
 }
 
-fn sequential(run: &Run) -> Finding {
-    let violations = run.violations.iter();
-    let steps = run.trace.iter();
+/// What broke in a run, which is done once more for what each step of it did.
+fn sequential(job: &Job, scenario: &Scenario, run: &Run) -> Finding {
+    let variation = Variation {
+        policy: job.policy,
+        order: run.order.as_deref(),
+        fail: run.fail,
+        bugs: job.broken,
+    };
+    let (again, lines, messages) = replay::tell(scenario, variation);
+    // Nothing is left to chance, so it is the same; if it were not, what was found is what counts.
+    let same = again.violations.len() == run.violations.len();
+    let violations = run.violations.iter().enumerate().map(|(index, violation)| {
+        let message = messages.get(index).filter(|_| same);
+        let message = message.map_or_else(|| violation.to_string(), Clone::clone);
+        (violation.invariant.name().to_owned(), message)
+    });
+    let mut done: Vec<u8> = Vec::new();
+    let step = |(actor, step): &(u8, Step)| {
+        let number = done.iter().filter(|by| *by == actor).count();
+        done.push(*actor);
+        format!("actor {actor} step {number}: {step:?}")
+    };
     Finding {
-        violations: violations
-            .map(|one| (one.invariant.name().to_owned(), one.to_string()))
-            .collect(),
-        steps: steps
-            .map(|(actor, step)| format!("{actor} {step:?}"))
-            .collect(),
+        violations: violations.collect(),
+        steps: run.trace.iter().map(step).collect(),
+        lines,
         ..Finding::default()
     }
 }
 
-fn failed(failure: &Failure) -> Finding {
-    let mut finding = sequential(&failure.run);
+fn failed(failure: &Failure, mut finding: Finding) -> Finding {
     // Something else than an invariant: a line that was not as expected, an event that was not reached.
     if finding.violations.is_empty() {
         let message = format!(

@@ -1,6 +1,6 @@
 //! Which scenarios are meant.
 
-use crate::cli::args::Select;
+use crate::cli::args::{Select, SCENARIO};
 use crate::cli::usage;
 use migrate_pin_sim::race::{self, Race};
 use migrate_pin_sim::scenario::{catalogue, Scenario};
@@ -79,10 +79,7 @@ pub(crate) fn selected(select: &Select) -> io::Result<Vec<Subject>> {
     let mut wanted = vec![select.scenario.is_empty(); all.len()];
     for name in &select.scenario {
         if name.is_empty() {
-            return Err(usage(
-                "'' is no scenario's name; expected one that `migrate-pin list` prints, or a part of one"
-                    .to_owned(),
-            ));
+            return Err(usage(format!("'' is no name; expected {SCENARIO}")));
         }
         let exact = all.iter().any(|subject| subject.name() == name);
         let family = all.iter().any(|subject| subject.family() == name);
@@ -99,7 +96,7 @@ pub(crate) fn selected(select: &Select) -> io::Result<Vec<Subject>> {
         }
         if !found {
             return Err(usage(format!(
-                "no scenario's name contains '{name}'; expected one that `migrate-pin list` prints, or a part of one"
+                "no scenario's name contains '{name}'; expected {SCENARIO}"
             )));
         }
     }

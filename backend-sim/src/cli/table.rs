@@ -1,11 +1,10 @@
 //! Rows as a table, then what was found.
 
 use crate::cli::args::policy_name;
-use crate::cli::defects::{Shown, Way};
+use crate::cli::defects::{bound, Shown, Way};
 use crate::cli::interleaving;
 use crate::cli::plan::Job;
 use crate::cli::row::{End, Finding, Row};
-use crate::cli::select::Subject;
 use migrate_pin_core::PolicyKind;
 use migrate_pin_sim::engine::Kind;
 use std::io::{self, Write};
@@ -112,10 +111,8 @@ pub(crate) fn finding(
     for note in &finding.notes {
         writeln!(out, "  {note}")?;
     }
-    if let (Subject::Race(race), false) = (&job.subject, finding.lines.is_empty()) {
-        interleaving::programs(out, race)?;
-    }
-    let whole = interleaving::steps(out, finding, style.folded)?;
+    interleaving::steps(out, &finding.steps)?;
+    let whole = interleaving::print(out, &finding.lines, style.folded)?;
     if !whole {
         writeln!(out, "  every operation: {}", style.command)?;
     }
@@ -136,22 +133,22 @@ pub(crate) fn way(out: &mut impl Write, way: &Way<'_>, of: usize) -> io::Result<
     )
 }
 
-/// Which defects show in how many races.
+/// Which defects show in how many rows.
 pub(crate) fn shown(out: &mut impl Write, shown: &[Shown<'_>]) -> io::Result<()> {
     let names = shown.iter().map(|one| one.defect.name().len());
     let width = names.max().unwrap_or(0).max("defect".len());
     writeln!(
         out,
-        "\nwhat as-posted breaks in races:\n{:width$}  {:>6}  {:>5}  the smallest",
-        "defect", "races", "bound"
+        "\nwhat as-posted breaks:\n{:width$}  {:>5}  {:>5}  the smallest",
+        "defect", "rows", "bound"
     )?;
     for one in shown {
         writeln!(
             out,
-            "{:width$}  {:>6}  {:>5}  {}",
+            "{:width$}  {:>5}  {:>5}  {}",
             one.defect.name(),
-            one.races,
-            or_dash(one.smallest.finding.bound),
+            one.rows,
+            or_dash(bound(one.smallest.job, one.smallest.finding)),
             one.smallest.job.subject.name()
         )?;
     }

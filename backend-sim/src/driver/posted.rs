@@ -51,6 +51,7 @@ pub(crate) fn acquire<S: Synchronisation>(
             continue;
         }
         // As a CPU would; then `mmap_lock` is dropped.
+        dev.cpu.at("hmm_range_fault");
         let entry = dev.cpu.m.entry(dev.mm, vpn);
         if !matches!(entry, Entry::Page(..)) || !entry.write() {
             ready!(dev.fault_in(addr_of(vpn)));
@@ -60,6 +61,9 @@ pub(crate) fn acquire<S: Synchronisation>(
             Ok(false) => {}
             Err(error) => return Progress::Done(Err(error)),
         }
+    }
+    if result.granted < vpn_of(range.end).saturating_sub(vpn_of(range.start)) {
+        dev.cpu.event(Event::PinRefused);
     }
     if result.granted > 0 {
         dev.cpu.event(Event::Acquired);

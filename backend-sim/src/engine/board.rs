@@ -121,6 +121,8 @@ pub(crate) struct Board {
     unfair: bool,
     pub(crate) chooser: Chooser,
     record: bool,
+    /// The actors act one after the other, and what they do is recorded.
+    in_turn: bool,
     /// Others may run before a lock is let go of.
     releases: bool,
     primitive: [&'static str; MAX_ACTORS],
@@ -177,6 +179,7 @@ impl Board {
         unfair: false,
         chooser: Chooser::Outside,
         record: false,
+        in_turn: false,
         releases: false,
         primitive: [""; MAX_ACTORS],
         step: [0; MAX_ACTORS],
@@ -220,6 +223,19 @@ impl Board {
         RELEASES.set(self.racing && self.releases);
         FLUSHES.set(false);
         (self.current, self.next) = (None, None);
+    }
+
+    /// This actor does this step of its, with nobody else at the same time: what it does is recorded.
+    pub(crate) fn takes_turn(&mut self, actor: u8, step: u16) {
+        (self.in_turn, self.current) = (true, Some(actor));
+        self.step[self.slot()] = step;
+        ASKED.set((false, true));
+    }
+
+    /// The last turn is over.
+    pub(crate) fn turns_end(&mut self) {
+        self.in_turn = false;
+        ASKED.set((false, false));
     }
 
     /// What came of the execution.
@@ -414,7 +430,7 @@ pub(crate) fn did(object: usize, verb: &'static str, values: (u32, u32)) {
 #[inline(never)]
 fn record(object: usize, verb: &'static str, values: (u32, u32)) {
     board(|board| {
-        if board.racing {
+        if board.racing || board.in_turn {
             let actor = board.slot();
             let (primitive, step) = (board.primitive[actor], board.step[actor]);
             board.tally.trace.push(Operation {

@@ -56,7 +56,10 @@ impl Collected {
 
     /// Is there nothing more to be looked for at this bound?
     fn enough(&self, settings: &Settings, bound: Option<u32>) -> bool {
-        let on = |behind: Behind| bound.is_some_and(|bound| bound <= behind.bound);
+        let on = |behind: Behind| match settings.kind {
+            Kind::Random | Kind::Pct => true,
+            _ => bound.is_some_and(|bound| bound <= behind.bound),
+        };
         self.found.is_some() && !settings.behind.is_some_and(on)
     }
 }
@@ -321,7 +324,8 @@ fn sampled(body: &Body, settings: &Settings) -> Exploration {
     run(body, settings, bound, Some(outside), &collected);
     let cut = {
         let collected = lock(&collected);
-        collected.found.is_none() && collected.executions < settings.executions
+        let ended = collected.found.is_some() && settings.behind.is_none();
+        !ended && collected.executions < settings.executions
     };
     finished(collected, settings.kind, bound, false, cut, began)
 }

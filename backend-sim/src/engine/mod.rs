@@ -14,8 +14,8 @@
 //!
 //! [`fed`] runs a race once, by a schedule that a fuzzer has written.
 //!
-//! A violation ends the exploration of its race under `Hardened`; under `AsPosted` an exhaustive exploration goes on, and keeps
-//! an execution of each way to break. What is not a race on the machine but a few words and locks is a
+//! A violation ends the exploration of its race under `Hardened`; under `AsPosted` an exhaustive exploration goes on, and so do samples
+//! that the race asks for, and keeps an execution of each way to break. What is not a race on the machine but a few words and locks is a
 //! [`model`]: by those the engines themselves are tested, and their speed is compared.
 
 pub mod board;
@@ -67,13 +67,13 @@ impl Kind {
     }
 }
 
-/// What is asked of an exhaustive exploration that goes on behind what breaks, and keeps one execution of each way to break
+/// What is asked of an exploration that goes on behind what breaks, and keeps one execution of each way to break
 /// ([`Exploration::ways`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Behind {
     /// Ways differ by what their violations say, and by which of these events have happened.
     pub telling: EventSet,
-    /// Up to this bound. It does not begin a larger one if something broke.
+    /// Up to this bound, if it is exhaustive. It does not begin a larger one if something broke.
     pub bound: u32,
 }
 
@@ -228,6 +228,12 @@ pub struct Exploration {
 }
 
 impl Exploration {
+    /// Did it go on behind what broke, if anything did?
+    #[must_use]
+    pub const fn goes_on(&self) -> bool {
+        self.found.is_none() || !self.ways.is_empty()
+    }
+
     /// The executions in which something broke, as far as they were kept.
     pub fn broke(&self) -> impl Iterator<Item = &Found> {
         let first = self.found.iter().filter(|_| self.ways.is_empty());
@@ -265,16 +271,21 @@ impl Found {
     }
 }
 
-/// Explore `race` under `policy`. Under `AsPosted` an exhaustive exploration goes on behind what breaks, so that one
-/// [`Defect`](defect::Defect) does not hide another.
+/// Explore `race` under `policy`. Under `AsPosted` an exhaustive exploration goes on behind what breaks, and so do samples that the race
+/// asks for, so that one [`Defect`](defect::Defect) does not hide another, nor what is to be reached.
 ///
 /// # Panics
 /// If the race's machine can't be set up: the race is wrong. Or if core or the machine panics: that is a bug.
 #[must_use]
 pub fn explore(race: &Arc<Race>, policy: PolicyKind, settings: &Settings) -> Exploration {
-    let exhaustive = policy == PolicyKind::AsPosted && settings.kind == Kind::Exhaustive;
+    let goes_on = match settings.kind {
+        Kind::Exhaustive => true,
+        Kind::Random | Kind::Pct => matches!(race.effort, Effort::Samples(_)),
+        Kind::Loom => false,
+    };
+    let goes_on = goes_on && policy == PolicyKind::AsPosted;
     let settings = &Settings {
-        behind: settings.behind.or_else(|| exhaustive.then(|| behind(race))),
+        behind: settings.behind.or_else(|| goes_on.then(|| behind(race))),
         ..settings.clone()
     };
     match settings.kind {

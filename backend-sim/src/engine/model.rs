@@ -10,6 +10,7 @@ use crate::engine::board::{self, board};
 use crate::engine::execution::Outcome;
 use crate::engine::explore::{at_once, by_shuttle, scripted, Body};
 use crate::engine::{Exploration, Settings};
+use crate::sides::Sides;
 use crate::violation::{Invariant, Violation};
 use std::sync::Arc;
 
@@ -46,8 +47,7 @@ fn execute<M: Model>(model: &Arc<M>, states: bool) -> Outcome {
         page: None,
         place: None,
         what,
-        ledger: 0,
-        machine: 0,
+        sides: Sides::Neither,
         actor: ActorId(0),
         step: 0,
         primitive: "",

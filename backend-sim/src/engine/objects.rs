@@ -7,6 +7,7 @@ use crate::frame::{FrameZone, PageFlags};
 use crate::lock::LockName;
 use crate::machine::Machine;
 use crate::scenario::outcome::Names;
+use crate::violation::Violation;
 use migrate_pin_core::Pfn;
 
 /// Something that engines see change.
@@ -175,6 +176,16 @@ impl FrameNames {
             (pfn, own.unwrap_or(other))
         };
         Self(machine.pfns().map(name).collect())
+    }
+
+    /// A violation in words, with the names of the pages that it is about.
+    pub(crate) fn message(&self, violation: &Violation) -> String {
+        let named = |page: &Pfn| format!("{page} is {}", self.of(*page));
+        let pages: Vec<_> = violation.pages().iter().map(named).collect();
+        match pages.as_slice() {
+            [] => violation.to_string(),
+            pages => format!("{violation} (page {})", pages.join(", page ")),
+        }
     }
 
     /// The name of a frame.

@@ -1,11 +1,16 @@
 //! A schedule once more, with every operation written down.
 
+use crate::engine::board::{board, Operation};
 use crate::engine::explore::{execute, scripted};
 use crate::engine::objects::{catalogue, FrameNames, Object};
+use crate::engine::scheduled::Scheduled;
 use crate::engine::Settings;
 use crate::event::EventSet;
+use crate::machine::Machine;
 use crate::race::Race;
 use crate::scenario::outcome::Names;
+use crate::scenario::run::{run_on, Run, Telling, Variation};
+use crate::scenario::Scenario;
 use crate::violation::{Invariant, Violation};
 use migrate_pin_core::PolicyKind;
 use std::collections::HashMap;
@@ -68,29 +73,16 @@ pub fn replay(
     let scripted = scripted(schedule.to_vec(), body)?;
     let (outcome, stage) = scripted.result;
     let machine = &stage.machine;
-    let known: HashMap<usize, Object> = catalogue(machine).into_iter().collect();
     let names: Names = stage.names.lock().clone();
     let frames = FrameNames::new(machine, &names);
-    let lines = scripted.trace.iter().map(|operation| {
-        let object = known
-            .get(&operation.object)
-            .copied()
-            .unwrap_or(Object::Unknown);
-        let program = race.programs.get(usize::from(operation.actor));
-        Line {
-            actor: program.map_or(operation.actor, |program| program.actor),
-            step: operation.step,
-            primitive: operation.primitive,
-            object: frames.object(object),
-            change: frames.change(object, operation.verb, operation.values),
-        }
-    });
-    let message = |violation: &Violation| match violation.page {
-        Some(page) => format!("{violation} (page {page} is {})", frames.of(page)),
-        None => violation.to_string(),
+    let who = |slot: u8| {
+        let program = race.programs.get(usize::from(slot));
+        program.map_or(slot, |program| program.actor)
     };
+    let lines = lines(machine, &frames, &scripted.trace, who);
+    let message = |violation: &Violation| frames.message(violation);
     Some(Replay {
-        lines: lines.collect(),
+        lines,
         messages: outcome.violations.iter().map(message).collect(),
         violations: outcome.violations,
         broken: outcome.broken,
@@ -98,4 +90,63 @@ pub fn replay(
         state: outcome.state,
         off: scripted.off,
     })
+}
+
+/// Run `scenario` once more, one actor's step at a time: each operation that others could see, and the violations in words, with the
+/// names of pages.
+///
+/// # Panics
+/// As [`run`](crate::scenario::run::run()).
+#[must_use]
+pub fn tell(scenario: &Scenario, variation: Variation<'_>) -> (Run, Vec<Line>, Vec<String>) {
+    board(|board| board.reset(false));
+    let telling = Telling {
+        step: |actor, step| board(|board| board.takes_turn(actor, step)),
+        done: || board(|board| board.turns_end()),
+    };
+    let look = |machine: &Machine<Scheduled>, names: &Names| {
+        let frames = FrameNames::new(machine, names);
+        let trace = board(|board| board.tally().trace.clone());
+        let lines = lines(machine, &frames, &trace, |actor| actor);
+        let violations = machine.kept_violations();
+        let messages = violations.iter().map(|violation| frames.message(violation));
+        (lines, messages.collect())
+    };
+    let (run, (lines, messages)) = run_on(scenario, variation, telling, look);
+    (run, lines, messages)
+}
+
+/// What is done with `mmap_lock`: paths take and release it without a name of their own for that.
+const fn mmap_lock((old, new): (u32, u32)) -> &'static str {
+    match (old, new) {
+        (_, u32::MAX) if old != new => "mmap_write_lock",
+        (u32::MAX, _) if old != new => "mmap_write_unlock",
+        _ if new < old => "mmap_read_unlock",
+        _ => "mmap_read_lock",
+    }
+}
+
+/// Operations in words. `who` says which actor has a place.
+fn lines(
+    machine: &Machine<Scheduled>,
+    frames: &FrameNames,
+    trace: &[Operation],
+    who: impl Fn(u8) -> u8,
+) -> Vec<Line> {
+    let known: HashMap<usize, Object> = catalogue(machine).into_iter().collect();
+    let line = |operation: &Operation| {
+        let object = known.get(&operation.object);
+        let object = object.copied().unwrap_or(Object::Unknown);
+        Line {
+            actor: who(operation.actor),
+            step: operation.step,
+            primitive: match object {
+                Object::Mmap(_) => mmap_lock(operation.values),
+                _ => operation.primitive,
+            },
+            object: frames.object(object),
+            change: frames.change(object, operation.verb, operation.values),
+        }
+    };
+    trace.iter().map(line).collect()
 }

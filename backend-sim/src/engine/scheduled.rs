@@ -75,6 +75,9 @@ impl Atomic32 for Word {
             old => Err(old),
         }
     }
+    fn peek(&self) -> Option<u32> {
+        Some(self.0.load(Word::ORDER))
+    }
     fn restore(&mut self, from: &mut Self) {
         *self.0.get_mut() = *from.0.get_mut();
     }
@@ -137,6 +140,9 @@ impl Monitor for Number {
         true
     }
 
+    fn peek(&self) -> Option<u32> {
+        Some(self.0.load(Word::ORDER))
+    }
     fn restore(&mut self, from: &mut Self) {
         *self.0.get_mut() = *from.0.get_mut();
     }

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::frame::Identity;
 use crate::ledger::{Cell, Ledger};
 use crate::machine::Machine;
+use crate::sides::{Account, Says};
 use crate::sync::Synchronisation;
 use crate::violation::Invariant;
 use migrate_pin_core::Pfn;
@@ -37,10 +38,9 @@ impl<S: Synchronisation> Cpu<'_, S> {
             self.disagree_at(
                 Invariant::Data,
                 page,
-                Some((mm, vpn)),
+                (mm, vpn),
                 "a read does not see the last write",
-                expected,
-                value,
+                Account::new("contents", Says::Contents(expected), Says::Contents(value)),
             );
         }
     }
@@ -165,10 +165,9 @@ impl<S: Synchronisation> Cpu<'_, S> {
             self.disagree_at(
                 Invariant::Data,
                 Some(page),
-                Some((mm, vpn)),
+                (mm, vpn),
                 "a lazily freed page is dropped that was written since",
-                0,
-                0,
+                Account::new("page", "written since MADV_FREE", "clean"),
             );
         }
         self.note_zapped(mm, vpn);

@@ -14,12 +14,10 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
         let book = self.read_book(page);
         if book.present > 0 {
-            self.disagree(
+            self.violate(
                 Invariant::Excl,
                 Some(page),
                 "a device has atomic access to a page that CPUs have mapped",
-                0,
-                book.present.into(),
             );
         }
         if self.in_a_tlb(page, false) {
@@ -65,12 +63,10 @@ impl<S: Synchronisation> Cpu<'_, S> {
         // The two of a fork that is under way: the parent may write through a TLB that is not flushed yet.
         let by_fork = by_cpu && places == 2 && self.being_forked(page);
         if places > 1 && !by_fork {
-            self.disagree(
+            self.violate(
                 Invariant::Cow,
                 Some(page),
                 "a page is written that several address spaces read as private",
-                1,
-                places,
             );
         }
     }

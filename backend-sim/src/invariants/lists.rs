@@ -43,13 +43,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
     pub(crate) fn check_lru_listed(&self, page: Pfn) {
         let listed = self.read_book(page).listed;
         if listed > 1 {
-            self.disagree(
-                Invariant::Lru,
-                Some(page),
-                "a page is on the LRU twice",
-                1,
-                listed.into(),
-            );
+            self.violate(Invariant::Lru, Some(page), "a page is on the LRU twice");
         }
     }
 

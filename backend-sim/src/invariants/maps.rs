@@ -4,6 +4,7 @@
 use crate::config::MmId;
 use crate::cpu::Cpu;
 use crate::frame::{Identity, PageFlags};
+use crate::sides::Account;
 use crate::sync::{Store, Synchronisation};
 use crate::violation::Invariant;
 use migrate_pin_core::Pfn;
@@ -46,12 +47,12 @@ impl<S: Synchronisation> Cpu<'_, S> {
     fn check_mapcount(&self, page: Pfn) {
         let book = self.read_book(page);
         if S::STEPWISE && book.flux == 0 && book.mapcount != i32::from(book.entries) {
+            let count = book.mapcount as u32;
             self.disagree(
                 Invariant::Map,
                 Some(page),
                 "the map count is not the number of entries",
-                book.entries.into(),
-                book.mapcount as u32,
+                Account::new("map count", u32::from(book.entries), count),
             );
         }
     }
@@ -82,13 +83,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
         // A page without identity was mapped by a driver (`vm_insert_page()`); anonymous memory always has one.
         let nobodys = frame.identity() == Identity::None && !frame.test(PageFlags::SWAPBACKED);
         if !found && !nobodys {
-            self.disagree_at(
+            self.violate_at(
                 Invariant::Rmap,
                 Some(page),
                 Some((mm, vpn)),
                 "an entry is not found from its page",
-                0,
-                0,
             );
         }
     }
@@ -127,12 +126,10 @@ impl<S: Synchronisation> Cpu<'_, S> {
     pub(crate) fn check_unlock(&self, page: Pfn) {
         let migration = self.book(page, |book| book.migration).unwrap_or(0);
         if migration > 0 {
-            self.disagree(
+            self.violate(
                 Invariant::Pte,
                 Some(page),
                 "a page is unlocked that migration entries name",
-                0,
-                migration.into(),
             );
         }
     }

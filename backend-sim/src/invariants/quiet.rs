@@ -7,7 +7,9 @@ use crate::cpu::Cpu;
 use crate::entry::{Entry, Pmd};
 use crate::frame::{Frame, Identity, PageFlags, FIRST_PFN};
 use crate::ledger::PageBook;
+use crate::lock::Lock;
 use crate::machine::{LruState, Machine};
+use crate::sides::{Account, Says};
 use crate::sync::{Atomic32, Synchronisation};
 use crate::violation::Invariant;
 use core::sync::atomic::Ordering;
@@ -42,8 +44,14 @@ impl<S: Synchronisation> Machine<S> {
         self.quiet_tlbs(&cpu);
         self.quiet_devices(&cpu);
         self.quiet_charges(&cpu);
-        if !self.ledger.lock().sections.is_empty() {
-            cpu.violate(Invariant::Lock, None, "a notifier section is left open");
+        let open = self.ledger.lock().sections.len() as u32;
+        if open > 0 {
+            cpu.disagree(
+                Invariant::Lock,
+                None,
+                "a notifier section is left open",
+                Account::new("open notifier sections", open, Says::Nothing),
+            );
         }
     }
 
@@ -72,30 +80,34 @@ impl<S: Synchronisation> Machine<S> {
                 }
             }
         }
-        let mut held = self.lru_lock.owner().is_some()
-            || self.zone_lock.owner().is_some()
-            || self.pin_lock.owner().is_some()
-            || self.swap.lock.owner().is_some()
-            || self.swap.cache_lock.owner().is_some();
+        let mut held = [
+            &self.lru_lock,
+            &self.zone_lock,
+            &self.pin_lock,
+            &self.swap.lock,
+            &self.swap.cache_lock,
+        ]
+        .into_iter()
+        .find_map(Lock::left);
         for space in self.mms.iter() {
-            held |= !space.mmap_lock.is_free();
-            held |= space.tables.iter().any(|table| table.ptl.owner().is_some());
+            held = held.or_else(|| space.mmap_lock.left());
+            held = held.or_else(|| space.tables.iter().find_map(|table| table.ptl.left()));
         }
-        held |= self
-            .cpus
-            .iter()
-            .any(|cpu| cpu.lock.owner().is_some() || cpu.tlb.lock.owner().is_some());
+        let mut cpus = self.cpus.iter();
+        held = held.or_else(|| cpus.find_map(|cpu| cpu.lock.left().or(cpu.tlb.lock.left())));
         let anon_vmas = self.anon_vmas.iter();
-        held |= anon_vmas.fold(false, |held, anon| held | !anon.lock.is_free());
-        held |= self
-            .files
-            .iter()
-            .any(|file| file.i_pages.owner().is_some() || !file.i_mmap.is_free());
-        held |= self.devices.iter().any(|device| {
-            device.table_lock.owner().is_some() || device.pool_lock.owner().is_some()
+        let taken = anon_vmas.fold(false, |held, anon| held | !anon.lock.is_free());
+        if taken {
+            held = held.or_else(|| self.anon_vmas.iter().find_map(|anon| anon.lock.left()));
+        }
+        let mut files = self.files.iter();
+        held = held.or_else(|| files.find_map(|file| file.i_pages.left().or(file.i_mmap.left())));
+        let mut devices = self.devices.iter();
+        held = held.or_else(|| {
+            devices.find_map(|device| device.table_lock.left().or(device.pool_lock.left()))
         });
-        if held {
-            cpu.violate(Invariant::Lock, None, "a lock is left taken");
+        if let Some(account) = held {
+            cpu.disagree(Invariant::Lock, None, "a lock is left taken", account);
         }
     }
 
@@ -112,46 +124,27 @@ impl<S: Synchronisation> Machine<S> {
         }
         if let Some((false, base)) = cpu.book(page, |book| (book.alive, book.base)) {
             if count != u32::from(base) {
-                cpu.disagree(
-                    Invariant::Ref,
-                    some,
-                    "a free page has references",
-                    base.into(),
-                    count,
-                );
+                let what = "a free page has references";
+                cpu.violate_count(Invariant::Ref, page, what, count);
             }
             return;
         }
         let book = cpu.read_book(page);
         let pins = u32::from(book.pins) + u32::from(book.gup_pins);
         if count / GUP_PIN_COUNTING_BIAS != pins {
-            cpu.disagree(
-                Invariant::Pin,
-                some,
-                "the bias of a page is not that of its pins",
-                pins,
-                count / GUP_PIN_COUNTING_BIAS,
-            );
+            let what = "the bias of a page is not that of its pins";
+            cpu.violate_count(Invariant::Pin, page, what, count);
         } else if count != book.sum() {
-            cpu.disagree(
-                Invariant::Ref,
-                some,
-                "the reference count is not what its holders hold",
-                book.sum(),
-                count,
-            );
+            let what = "the reference count is not what its holders hold";
+            cpu.violate_count(Invariant::Ref, page, what, count);
         }
         if book.gup > 0 || book.held.iter().any(|held| *held > 0) {
             cpu.violate(Invariant::Ref, some, "a reference is never dropped");
         }
         if mapcount != u32::from(book.entries) {
-            cpu.disagree(
-                Invariant::Map,
-                some,
-                "the map count is not the number of entries",
-                book.entries.into(),
-                mapcount,
-            );
+            let entries = Account::new("map count", u32::from(book.entries), mapcount);
+            let what = "the map count is not the number of entries";
+            cpu.disagree(Invariant::Map, some, what, entries);
         }
         if book.migration > 0 {
             cpu.violate(Invariant::Pte, some, "a migration entry is left");
@@ -242,10 +235,12 @@ impl<S: Synchronisation> Machine<S> {
         };
         if space.find(vpn).is_none() {
             if entry != Entry::None {
-                cpu.violate(
+                cpu.disagree_at(
                     Invariant::Data,
                     entry.named(),
+                    (mm, vpn),
                     "an entry is left where there is no area",
+                    Account::new("entry", Entry::None, entry),
                 );
             }
             return;
@@ -312,10 +307,9 @@ impl<S: Synchronisation> Machine<S> {
                 cpu.disagree_at(
                     Invariant::Data,
                     entry.named(),
-                    Some((mm, vpn)),
+                    (mm, vpn),
                     "memory does not hold the last write",
-                    expected,
-                    found,
+                    Account::new("contents", Says::Contents(expected), Says::Contents(found)),
                 );
             }
         }
@@ -334,7 +328,14 @@ impl<S: Synchronisation> Machine<S> {
                     _ => false,
                 };
                 if !same || (cached.write() && !entry.write()) {
-                    cpu.violate(Invariant::Tlb, cached.named(), "a stale TLB entry is left");
+                    // Not the books of the page: the TLB is in use here.
+                    cpu.disagree_at(
+                        Invariant::Tlb,
+                        cached.named(),
+                        (mm, vpn),
+                        "a stale TLB entry is left",
+                        Account::new("page table and TLB", entry, cached),
+                    );
                 }
             });
         }
@@ -354,10 +355,16 @@ impl<S: Synchronisation> Machine<S> {
                     _ => false,
                 };
                 if !granted {
-                    cpu.violate(
+                    let mapped = match mapping.write {
+                        true => "mapped by the device for writing",
+                        false => "mapped by the device for reading",
+                    };
+                    cpu.disagree_at(
                         Invariant::Notify,
                         Some(mapping.page),
+                        (mapping.mm, mapping.vpn as usize),
                         "a device has a page mapped that the CPU side does not grant it",
+                        Account::new("CPU side", entry, mapped),
                     );
                 }
                 if !cpu.read_book(mapping.page).alive {
@@ -386,8 +393,7 @@ impl<S: Synchronisation> Machine<S> {
                     Invariant::Charge,
                     None,
                     "a memory cgroup is charged for another number of pages than it has",
-                    charged,
-                    counter.get(),
+                    Account::new("pages of the cgroup", charged, counter.get()),
                 );
             }
         }
@@ -451,8 +457,9 @@ impl<S: Synchronisation> Machine<S> {
                 );
             }
         }
-        if !self.pins.lock().is_empty() {
-            cpu.violate(Invariant::Pin, None, "a pin record is left");
+        let left = self.pins.lock().first().map(|(page, _)| *page);
+        if left.is_some() {
+            cpu.violate(Invariant::Pin, left, "a pin record is left");
         }
     }
 }

@@ -23,21 +23,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
         }
         let biases = count / GUP_PIN_COUNTING_BIAS;
         if biases != pins {
-            self.disagree(
-                Invariant::Pin,
-                Some(page),
-                "the bias of a page is not that of its pins",
-                pins,
-                biases,
-            );
+            let what = "the bias of a page is not that of its pins";
+            self.violate_count(Invariant::Pin, page, what, count);
         } else if count != sum {
-            self.disagree(
-                Invariant::Ref,
-                Some(page),
-                "the reference count is not what its holders hold",
-                sum,
-                count,
-            );
+            let what = "the reference count is not what its holders hold";
+            self.violate_count(Invariant::Ref, page, what, count);
         }
     }
 
@@ -49,13 +39,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
         let book = self.read_book(page);
         let some = Some(page);
         if book.entries > 0 {
-            self.disagree(
-                Invariant::Uaf,
-                some,
-                "a page is freed that is mapped",
-                book.entries.into(),
-                0,
-            );
+            self.violate(Invariant::Uaf, some, "a page is freed that is mapped");
         }
         if book.migration > 0 {
             self.violate(
@@ -103,13 +87,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
             );
         }
         if book.sum() != u32::from(book.base) {
-            self.disagree(
-                Invariant::Ref,
-                some,
-                "a page is freed that is held",
-                book.sum(),
-                book.base.into(),
-            );
+            self.violate(Invariant::Ref, some, "a page is freed that is held");
         }
     }
 

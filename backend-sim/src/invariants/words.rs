@@ -1,6 +1,7 @@
 //! COUNT, WORD: what the stages hand out, for whoever runs them.
 
 use crate::cpu::Cpu;
+use crate::sides::{Account, Says};
 use crate::sync::Synchronisation;
 use crate::violation::Invariant;
 use migrate_pin_core::policy::ShapeKind;
@@ -24,8 +25,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 Invariant::Count,
                 None,
                 "cpages is not the number of entries with MIGRATE",
-                migrating as u32,
-                cpages as u32,
+                Account::new("words with MIGRATE", migrating as u32, cpages as u32),
             );
         }
     }
@@ -37,8 +37,7 @@ impl<S: Synchronisation> Cpu<'_, S> {
                 Invariant::Word,
                 word.pfn(),
                 "a source word has bits that its stage does not allow",
-                0,
-                word.raw() as u32,
+                Account::new("word", Says::Nothing, Says::Raw(word.raw() as u32)),
             );
         }
     }

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::frame::{Identity, PageFlags};
 use crate::ledger::Hold;
 use crate::rmap::Unmap;
+use crate::sides::{Account, Says};
 use crate::sync::{Atomic32, Plain, Synchronisation};
 use crate::violation::Invariant;
 use core::sync::atomic::Ordering;
@@ -226,8 +227,11 @@ impl<S: Synchronisation> Cpu<'_, S> {
                     Invariant::Data,
                     Some(page),
                     "a page is dropped as clean whose contents are not on the disk",
-                    frame.contents.get(),
-                    disk.get(),
+                    Account {
+                        name: "contents and disk",
+                        ledger: Says::Contents(frame.contents.get()),
+                        machine: Says::Contents(disk.get()),
+                    },
                 );
             }
         }

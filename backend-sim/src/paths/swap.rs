@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::frame::PageFlags;
 use crate::ledger::Hold;
 use crate::paths::fault::{Faulted, Spot};
+use crate::sides::{Account, Says};
 use crate::sync::{Atomic32, Plain, Synchronisation};
 use crate::violation::Invariant;
 use core::sync::atomic::Ordering;
@@ -109,10 +110,11 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         swap.lock.lock(self);
         if let Some(users) = swap.users.get(usize::from(slot)) {
             if users.get() == 0 {
-                self.violate(
+                self.disagree(
                     Invariant::Ref,
                     None,
                     "a swap slot is freed that nobody uses",
+                    Account::new("swap slot, users", Says::Nothing, 0),
                 );
             } else {
                 users.set(users.get() - 1);

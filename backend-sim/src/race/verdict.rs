@@ -121,9 +121,12 @@ impl Race {
             PolicyKind::Hardened => self.hardened(came),
             PolicyKind::AsPosted => self.as_posted(settings, came),
         };
-        if let Some(verdict) = broke {
-            return verdict;
-        }
+        let shows = match broke {
+            // What it shows is one thing, and what it reaches another.
+            Some(shows @ Verdict::Shows(_)) => Some(shows),
+            Some(verdict) => return verdict,
+            None => None,
+        };
         let reached = self.never.iter().copied();
         let reached: Vec<_> = reached
             .filter(|event| came.events.contains(*event))
@@ -131,13 +134,22 @@ impl Race {
         if !reached.is_empty() {
             return Verdict::Reached(reached);
         }
+        if let Some(shows) = shows {
+            let whole = matches!(own, Own::Same | Own::More) && !came.cut && came.goes_on();
+            return match self.missing(came) {
+                missing if whole && self.judged_as_posted() && !missing.is_empty() => {
+                    Verdict::NotReached(missing)
+                }
+                _ => shows,
+            };
+        }
         if came.cut {
             return Verdict::Incomplete;
         }
         match own {
             Own::Less(bound, own) => return Verdict::Part(bound, own),
             Own::Other => {
-                let missing = match policy == PolicyKind::Hardened || !self.hardened {
+                let missing = match policy == PolicyKind::Hardened || self.judged_as_posted() {
                     true => self.missing(came),
                     false => Vec::new(),
                 };
@@ -163,7 +175,7 @@ impl Race {
             }
             _ => {}
         }
-        if policy == PolicyKind::Hardened || !self.hardened {
+        if policy == PolicyKind::Hardened || self.judged_as_posted() {
             let known = loom.map_or(&[] as &[Event], |loom| loom.unseen);
             let (lost, missing): (Vec<_>, Vec<_>) = self
                 .missing(came)
@@ -178,6 +190,12 @@ impl Race {
             true => Verdict::Ok,
             false => Verdict::Unseen(unseen),
         }
+    }
+
+    /// Must the events that it names be reached under `AsPosted` too? If it is run under nothing else, or is large: there is room for them
+    /// beside whatever breaks.
+    const fn judged_as_posted(&self) -> bool {
+        !self.hardened || matches!(self.effort, Effort::Samples(_))
     }
 
     /// What it names and `came` did not reach.
@@ -199,7 +217,9 @@ impl Race {
                 Some(own) => own.bound,
                 None => return Own::Other,
             },
-            (Effort::Samples(samples), Kind::Random) if came.executions >= samples.into() => {
+            (Effort::Samples(samples), Kind::Random | Kind::Pct)
+                if came.executions >= samples.into() =>
+            {
                 return Own::Same;
             }
             _ => return Own::Other,

@@ -8,7 +8,7 @@ use crate::machine::Machine;
 use crate::scenario::outcome::{self, Names};
 use crate::scenario::player::Player;
 use crate::scenario::{By, Scenario, Step};
-use crate::sync::Spin;
+use crate::sync::{Spin, Synchronisation};
 use crate::violation::{Invariant, Violation};
 use migrate_pin_core::PolicyKind;
 
@@ -56,14 +56,34 @@ pub struct Run {
     pub fallible: u32,
     /// Of those, how many were made to fail.
     pub failed: u32,
+    /// The order that was asked for.
+    pub order: Option<Vec<u8>>,
+    /// Which fallible calls were asked to fail.
+    pub fail: [u32; 2],
+}
+
+/// What is told while a scenario runs, of what is not given: who is about to do which of its steps, and that all are done.
+#[derive(Clone, Copy)]
+pub(crate) struct Telling {
+    pub(crate) step: fn(u8, u16),
+    pub(crate) done: fn(),
+}
+
+impl Telling {
+    /// Nobody listens.
+    const NOTHING: Self = Self {
+        step: |_, _| {},
+        done: || {},
+    };
 }
 
 /// A run in progress.
-struct Runner<'r> {
-    machine: &'r Machine<Spin>,
+struct Runner<'r, S: Synchronisation> {
+    machine: &'r Machine<S>,
     scenario: &'r Scenario,
     names: &'r spin::Mutex<Names>,
-    players: Vec<Player<'r, Spin>>,
+    players: Vec<Player<'r, S>>,
+    telling: Telling,
     run: Run,
     quiet: bool,
     /// Which fallible calls fail: what the variation asks for, and what [`Step::Fail`] does.
@@ -85,22 +105,34 @@ struct FailurePlan {
 /// If the scenario's machine can't be built or populated: the scenario is wrong.
 #[must_use]
 pub fn run(scenario: &Scenario, variation: Variation<'_>) -> Run {
-    let machine = built(scenario, variation.policy);
+    run_on::<Spin, _>(scenario, variation, Telling::NOTHING, |_, _| ()).0
+}
+
+/// The same with any synchronisation, and somebody who listens and in the end looks at the machine.
+pub(crate) fn run_on<S: Synchronisation, T>(
+    scenario: &Scenario,
+    variation: Variation<'_>,
+    telling: Telling,
+    look: impl FnOnce(&Machine<S>, &Names) -> T,
+) -> (Run, T) {
+    let machine = built::<S>(scenario, variation.policy);
     let config = &scenario.config;
     let names = Names::mapped(&machine, config.mms.len(), config.mm_pages);
     let names = spin::Mutex::new(names);
-    let mut runner = Runner::new(&machine, scenario, &names);
+    let mut runner = Runner::new(&machine, scenario, &names, telling);
     runner.play(variation);
-    runner.finish()
+    let run = runner.finish();
+    let looked = look(&machine, &names.lock());
+    (run, looked)
 }
 
 /// The machine of a scenario, populated.
-fn built(scenario: &Scenario, policy: PolicyKind) -> Box<Machine<Spin>> {
+fn built<S: Synchronisation>(scenario: &Scenario, policy: PolicyKind) -> Box<Machine<S>> {
     let config = Config {
         policy,
         ..scenario.config
     };
-    let machine = match Machine::<Spin>::new(&config) {
+    let machine = match Machine::<S>::new(&config) {
         Ok(machine) => Box::new(machine),
         Err(error) => panic!("{}: the machine can't be built: {error:?}", scenario.name),
     };
@@ -114,11 +146,12 @@ fn built(scenario: &Scenario, policy: PolicyKind) -> Box<Machine<Spin>> {
     machine
 }
 
-impl<'r> Runner<'r> {
+impl<'r, S: Synchronisation> Runner<'r, S> {
     fn new(
-        machine: &'r Machine<Spin>,
+        machine: &'r Machine<S>,
         scenario: &'r Scenario,
         names: &'r spin::Mutex<Names>,
+        telling: Telling,
     ) -> Self {
         let actors = 0..scenario.config.actors.len();
         let players = actors.map(|actor| Player::new(machine, names, actor as u8));
@@ -127,6 +160,7 @@ impl<'r> Runner<'r> {
             scenario,
             names,
             players: players.collect(),
+            telling,
             run: Run::default(),
             quiet: false,
             plan: FailurePlan::default(),
@@ -145,6 +179,8 @@ impl<'r> Runner<'r> {
 
     /// Run what is given, then the steps; a step that blocks is tried again after every other.
     fn play(&mut self, variation: Variation<'_>) {
+        self.run.order = variation.order.map(<[u8]>::to_vec);
+        self.run.fail = variation.fail;
         self.schedule(self.scenario.given.to_vec());
         self.set_quiet(false);
         self.arm(0);
@@ -159,6 +195,7 @@ impl<'r> Runner<'r> {
             Some(order) => reordered(self.scenario.steps, order),
         };
         self.schedule(steps);
+        (self.telling.done)();
         self.arm(0);
         // What is yet to come, the end of the processes, is not to fail.
         self.machine.fault_plan().arm(0, 0);
@@ -210,6 +247,10 @@ impl<'r> Runner<'r> {
             };
             let By(actor, step) = steps[next];
             self.machine.begin_step();
+            if !self.quiet {
+                let done = self.run.trace.iter().filter(|(by, _)| *by == actor);
+                (self.telling.step)(actor, done.count() as u16);
+            }
             match self.step(actor, step) {
                 Ok(()) => {
                     steps.remove(next);

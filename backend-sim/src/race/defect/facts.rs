@@ -1,9 +1,8 @@
 //! What there is to say of each defect. The README's table is [`Defect::row`] of each, line by line.
 
 use super::signs::*;
-use super::{Defect, Facts, Origin};
+use super::{Defect, Facts, Origin, Peculiarity};
 use crate::config::DriverKind::{Careful, Posted};
-use crate::paths::populate::Populate;
 use migrate_pin_core::policy::ShapeKind::{V5_11, V6_12};
 
 const PATCH: Facts = Facts {
@@ -13,7 +12,7 @@ const PATCH: Facts = Facts {
     who: "careful",
     driver: Some(Careful),
     shape: None,
-    standing: None,
+    needs: None,
     scenarios: &[],
     signs: &[],
     brings: &[],
@@ -90,7 +89,10 @@ pub(super) const fn of(defect: Defect) -> Facts {
             loses: "The original: it stays off the LRU and pinned for good.",
             who: "any",
             driver: None,
+            needs: Some(Peculiarity::SystemPageForPin),
             scenarios: &[("pages-pin-with-system-page", 0)],
+            signs: PIN_WITH_SYSTEM_PAGE,
+            brings: FAILED_PIN_KEPT_BRINGS,
             ..PATCH
         },
         Defect::RefusedUnpinPut => Facts {
@@ -123,6 +125,7 @@ pub(super) const fn of(defect: Defect) -> Facts {
             loses: "Whatever the driver's mistake costs.",
             who: "wrong words",
             driver: None,
+            needs: Some(Peculiarity::WrongWords),
             scenarios: &[("border-src-*", 0), ("border-dst-*", 0)],
             ..PATCH
         },
@@ -169,11 +172,11 @@ pub(super) const fn of(defect: Defect) -> Facts {
             loses: "The old page; its private data.",
             who: "any",
             driver: None,
-            standing: Some(Populate::WithPrivate),
+            needs: Some(Peculiarity::PrivateData),
             scenarios: &[
                 ("pages-file-with-private", 0),
-                ("pairs-shared-file-private-data-drain-vs-to-new-page", 0),
-                ("pairs-6.12-shared-file-private-data-drain-vs-to-new-page", 0),
+                ("pairs-shared-file-private-data-acquire-vs-to-new-page", 1),
+                ("pairs-6.12-shared-file-private-data-acquire-vs-to-new-page", 0),
             ],
             signs: PRIVATE_DATA_LEFT,
             brings: PRIVATE_DATA_LEFT_BRINGS,
@@ -207,6 +210,7 @@ pub(super) const fn of(defect: Defect) -> Facts {
             scenarios: &[
                 ("posted-driver-dontneed", 1),
                 ("pairs-posted-driver-untouched-acquire-vs-dontneed", 1),
+                ("pairs-posted-driver-huge-acquire-ends-vs-oom-reap", 0),
             ],
             signs: NOTIFIER_NOT_ASKED,
             brings: NOTIFIER_NOT_ASKED_BRINGS,
@@ -229,6 +233,10 @@ pub(super) const fn of(defect: Defect) -> Facts {
                     nothing else.",
             scenarios: &[
                 ("posted-pair-not-forgotten", 0),
+                (
+                    "pairs-posted-driver-shared-file-written-acquire-to-read-vs-drain",
+                    0,
+                ),
             ],
             signs: PAIR_NOT_FORGOTTEN,
             brings: PAIR_NOT_FORGOTTEN_BRINGS,

@@ -1,20 +1,24 @@
 //! The defects of the patch, of the pipeline under it, and of the driver posted with it: what the scenarios have found, each
 //! with a name.
 //!
-//! The command puts each violation under `AsPosted` down to one of these by what it says ([`explain`]); one that fits none is
+//! The command puts each violation under `AsPosted` down to one of these by what it says ([`explain`], [`explain_run`]); one that fits none is
 //! a failure, so that a defect that nobody has described is not taken for one that somebody has. The README's table is made
 //! from the same facts, and a test runs every scenario that they name.
 
 mod facts;
 mod signs;
 
-use crate::config::DriverKind;
+use crate::config::{Config, DriverKind, MmId};
+use crate::driver::session::Purpose;
 use crate::engine::Found;
 use crate::event::EventSet;
 use crate::paths::populate::Populate;
 use crate::race::Race;
+use crate::scenario::run::Run;
+use crate::scenario::{By, Give, Scenario, Step};
 use crate::violation::Violation;
 use migrate_pin_core::policy::ShapeKind;
+use migrate_pin_core::SrcPfn;
 
 /// Whose fault it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,11 +121,11 @@ pub struct Facts {
     pub driver: Option<DriverKind>,
     /// Only on this shape, if not on both.
     pub shape: Option<ShapeKind>,
-    /// Only where this stands, if not everywhere.
-    pub standing: Option<Populate>,
+    /// Only where this is so.
+    pub needs: Option<Peculiarity>,
     /// Scenarios that show it, each with the smallest number of preemptions that it takes.
     pub scenarios: &'static [(&'static str, u32)],
-    /// How it shows in an execution of a race: by any of these. None is known of what no race has shown.
+    /// How it shows in an execution: by any of these. Of wrong words by anything at all.
     pub signs: &'static [Sign],
     /// What else violations may say where it shows.
     pub brings: &'static [&'static str],
@@ -144,14 +148,91 @@ pub struct Sign {
     pub driver: Option<DriverKind>,
 }
 
+/// What there is in few scenarios, and without which a defect does not show. In a sequential one what its sign says is put down to it and to
+/// nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peculiarity {
+    /// A driver hands words that nobody who follows the protocol would: whatever breaks then comes of it.
+    WrongWords,
+    /// A driver gives a pin a system page.
+    SystemPageForPin,
+    /// A page of a file has private data.
+    PrivateData,
+}
+
+impl Peculiarity {
+    /// The one of a sequential scenario.
+    fn of(scenario: &Scenario) -> Option<Self> {
+        let mut pins = false;
+        let mut found = None;
+        for By(_, step) in scenario.given.iter().chain(scenario.steps) {
+            pins = match step {
+                Step::Setup { purpose, .. } => matches!(purpose, Purpose::Pin(_)),
+                _ => pins,
+            };
+            match step {
+                Step::SetupRaw { src, .. } if src.iter().any(|word| !right(*word)) => {
+                    return Some(Self::WrongWords)
+                }
+                Step::ProvideThis(gives) if !gives.iter().all(|give| protocol(*give)) => {
+                    return Some(Self::WrongWords);
+                }
+                Step::ProvideThis(gives) if pins && gives.contains(&Give::System) => {
+                    found = Some(Self::SystemPageForPin);
+                }
+                _ => {}
+            }
+        }
+        found.or_else(|| private_data(scenario.populate))
+    }
+}
+
+/// The peculiarity of what stands there.
+fn private_data(populate: &[(MmId, u16, Populate)]) -> Option<Peculiarity> {
+    let mut all = populate.iter();
+    all.any(|(.., what)| *what == Populate::WithPrivate)
+        .then_some(Peculiarity::PrivateData)
+}
+
+/// Is it a source word that a caller may give: nothing, or a pin that is asked for?
+fn right(word: usize) -> bool {
+    [SrcPfn::NONE.raw(), SrcPfn::PIN.raw()].contains(&word)
+}
+
+/// Is it a destination that the protocol knows, for whatever?
+const fn protocol(give: Give) -> bool {
+    matches!(
+        give,
+        Give::Nothing | Give::Device | Give::System | Give::Original
+    )
+}
+
+/// What is to be explained, and where it was found.
+struct Seen<'s> {
+    config: &'s Config<'static>,
+    peculiarity: Option<Peculiarity>,
+    /// It is there for the defect of its peculiarity, and shows no other.
+    alone: bool,
+    violations: &'s [Violation],
+    events: EventSet,
+}
+
+impl Seen<'_> {
+    /// Has a device this driver?
+    fn has(&self, driver: DriverKind) -> bool {
+        let mut devices = self.config.devices.iter();
+        devices.any(|one| one.driver == driver)
+    }
+}
+
 impl Sign {
-    fn fits(&self, race: &Race, found: &Found) -> bool {
-        let says = |what: &&str| found.violations.iter().any(|one| one.what == *what);
-        self.driver.is_none_or(|driver| drives(race, driver))
+    fn fits(&self, seen: &Seen<'_>) -> bool {
+        let says = |what: &&str| seen.violations.iter().any(|one| one.what == *what);
+        self.driver.is_none_or(|driver| seen.has(driver))
             && self.says.iter().all(says)
             && !self.never.iter().any(says)
-            && self.with.without(found.events).is_empty()
-            && self.without.both(found.events).is_empty()
+            && self.with.without(seen.events).is_empty()
+            && self.without.both(seen.events).is_empty()
     }
 }
 
@@ -162,14 +243,14 @@ impl Defect {
         facts::of(self)
     }
 
-    /// Can it be met in `race`: with this driver, on this shape?
-    fn can_be(self, race: &Race) -> bool {
+    /// Can it be met there: with this driver, on this shape, by this peculiarity?
+    fn can_be(self, seen: &Seen<'_>) -> bool {
         let facts = self.facts();
-        facts.driver.is_none_or(|driver| drives(race, driver))
-            && facts.shape.is_none_or(|shape| shape == race.config.shape)
+        facts.driver.is_none_or(|driver| seen.has(driver))
+            && facts.shape.is_none_or(|shape| shape == seen.config.shape)
             && facts
-                .standing
-                .is_none_or(|what| race.populate.iter().any(|(.., one)| *one == what))
+                .needs
+                .is_none_or(|this| seen.peculiarity == Some(this))
     }
 
     /// A line of the README's table.
@@ -201,11 +282,6 @@ impl Defect {
     }
 }
 
-/// Is it this driver that `race` is about?
-fn drives(race: &Race, driver: DriverKind) -> bool {
-    race.config.devices.iter().any(|one| one.driver == driver)
-}
-
 /// By which events executions that say the same are told apart.
 pub const TELLING: EventSet = signs::TELLING;
 
@@ -213,31 +289,55 @@ pub const TELLING: EventSet = signs::TELLING;
 ///
 /// # Errors
 /// The first violation that none of these accounts for.
-pub fn explain(race: &Race, found: &Found) -> Result<Vec<Defect>, Violation> {
-    let shown: Vec<_> = Defect::ALL
-        .iter()
-        .copied()
-        .filter(|defect| defect.can_be(race))
-        .filter(|defect| {
-            defect
-                .facts()
-                .signs
-                .iter()
-                .any(|sign| sign.fits(race, found))
-        })
+pub fn explain(race: &Race, found: &Found) -> Result<Vec<Defect>, Box<Violation>> {
+    explained(&Seen {
+        config: &race.config,
+        peculiarity: private_data(&race.populate),
+        alone: false,
+        violations: &found.violations,
+        events: found.events,
+    })
+}
+
+/// The same of a run of a sequential scenario.
+///
+/// # Errors
+/// The first violation that none of these accounts for.
+pub fn explain_run(scenario: &Scenario, run: &Run) -> Result<Vec<Defect>, Box<Violation>> {
+    explained(&Seen {
+        config: &scenario.config,
+        peculiarity: Peculiarity::of(scenario),
+        alone: true,
+        violations: &run.violations,
+        events: run.events,
+    })
+}
+
+fn explained(seen: &Seen<'_>) -> Result<Vec<Defect>, Box<Violation>> {
+    let fits = |defect: &Defect| defect.facts().signs.iter().any(|sign| sign.fits(seen));
+    let shown = Defect::ALL.iter().copied();
+    let mut shown: Vec<_> = shown
+        .filter(|defect| defect.can_be(seen) && fits(defect))
         .collect();
+    // A peculiar scenario is there for its own defect.
+    if seen.alone && shown.iter().any(|defect| defect.facts().needs.is_some()) {
+        shown.retain(|defect| defect.facts().needs.is_some());
+    }
+    if seen.peculiarity == Some(Peculiarity::WrongWords) && !seen.violations.is_empty() {
+        return Ok(vec![Defect::WordsUnchecked]);
+    }
     let mut corrupt = false;
-    for violation in &found.violations {
+    for violation in seen.violations {
         let says = |defect: &&Defect| {
             let signs = defect.facts().signs;
-            let mut fits = signs.iter().filter(|sign| sign.fits(race, found));
+            let mut fits = signs.iter().filter(|sign| sign.fits(seen));
             fits.any(|sign| sign.says.contains(&violation.what))
         };
         let by = shown.iter().find(says);
         corrupt |= by.is_some_and(|defect| defect.facts().corrupts);
         let brings = |defect: &Defect| defect.facts().brings.contains(&violation.what);
         if by.is_none() && !corrupt && !shown.iter().any(brings) {
-            return Err(*violation);
+            return Err(Box::new(*violation));
         }
     }
     Ok(shown)

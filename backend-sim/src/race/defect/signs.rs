@@ -1,4 +1,4 @@
-//! How each defect shows in an execution of a race, in the words of its violations.
+//! How each defect shows in an execution, in the words of its violations.
 
 use super::Sign;
 use crate::config::DriverKind::{Careful, Posted};
@@ -43,6 +43,8 @@ pub(super) const FAILED_PIN_KEPT: &[Sign] = &[Sign {
 }];
 pub(super) const FAILED_PIN_KEPT_BRINGS: &[&str] = &[LEFT_PINNED, LEFT];
 
+pub(super) const PIN_WITH_SYSTEM_PAGE: &[Sign] = &[says(&[KEPT])];
+
 pub(super) const HOLE_COUNTED: &[Sign] =
     &[says(&["cpages is not the number of entries with MIGRATE"])];
 
@@ -54,20 +56,23 @@ pub(super) const PIN_BEFORE_FLUSH: &[Sign] = &[says(&[
     "a device has atomic access to a page that a TLB still reaches",
 ])];
 
-pub(super) const DIRTY_BIT_DROPPED: &[Sign] = &[says(&[
-    "a lazily freed page is dropped that was written since",
-])];
+const LAZY_DROPPED: &str = "a lazily freed page is dropped that was written since";
+const CLEAN_DROPPED: &str = "a page is dropped as clean whose contents are not on the disk";
+
+pub(super) const DIRTY_BIT_DROPPED: &[Sign] = &[says(&[LAZY_DROPPED]), says(&[CLEAN_DROPPED])];
 pub(super) const DIRTY_BIT_DROPPED_BRINGS: &[&str] = &[STALE, LOST];
 
-/// With the careful driver nothing else lets a CPU see what was thrown away.
-/// With the one as posted nothing else does where its device has no page that it could map.
+/// With the careful driver nothing else lets a CPU see what was thrown away; what was lost since it was not known to be dirty is. With the
+/// one as posted nothing else does where its device has no page that it could map.
 pub(super) const LATE_FLUSH: &[Sign] = &[
     Sign {
         driver: Some(Careful),
+        never: &[LAZY_DROPPED, CLEAN_DROPPED],
         ..says(&[STALE])
     },
     Sign {
         driver: Some(Careful),
+        never: &[LAZY_DROPPED, CLEAN_DROPPED],
         ..says(&[LOST])
     },
     Sign {
@@ -155,9 +160,7 @@ pub(super) const ZERO_PAGE_STAND_IN: &[Sign] = &[
 ];
 pub(super) const ZERO_PAGE_STAND_IN_BRINGS: &[&str] = &[LOST];
 
-pub(super) const DEVICE_WRITE_NOT_DIRTY: &[Sign] = &[says(&[
-    "a lazily freed page is dropped that was written since",
-])];
+pub(super) const DEVICE_WRITE_NOT_DIRTY: &[Sign] = &[says(&[LAZY_DROPPED])];
 pub(super) const DEVICE_WRITE_NOT_DIRTY_BRINGS: &[&str] = &[STALE, LOST];
 
 pub(super) const NO_DEVICE_PAGE_LEFT: &[Sign] = &[Sign {

@@ -3,7 +3,6 @@
 use super::*;
 use crate::driver::session::Purpose;
 use crate::engine::{explore, Settings};
-use crate::grammar::programs::{MORE, PAIRS};
 use crate::scenario::Step;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -161,7 +160,7 @@ fn every_combination_is_there() {
             }
         }
     }
-    assert!(meetings > 90_000, "{meetings}");
+    assert!(meetings > 30_000, "{meetings}");
     assert!(
         missing.is_empty(),
         "{} are missing: {missing:#?}",
@@ -183,11 +182,18 @@ fn choices(scene: Scene) -> Vec<Vec<&'static Short>> {
         });
         return triples.collect();
     }
-    let table: Vec<_> = PAIRS.iter().chain(MORE).collect();
     let mut all = Vec::new();
-    for (place, first) in table.iter().enumerate() {
+    for (place, first) in PAIRS.iter().enumerate() {
         let behind = if scene.kind.child { 0 } else { place };
-        all.extend(table[behind..].iter().map(|second| vec![*first, *second]));
+        all.extend(PAIRS[behind..].iter().map(|second| vec![first, second]));
+    }
+    // One of the longer programs meets a driver that pins, and itself.
+    let pins = PAIRS.iter().find(|short| short.name == "acquire").unwrap();
+    for more in MORE {
+        all.extend([vec![pins, more], vec![more, more]]);
+        if scene.kind.child {
+            all.push(vec![more, pins]);
+        }
     }
     all
 }

@@ -176,7 +176,7 @@ pub(crate) const PAIRS: &[Short] = &[
     },
 ];
 
-/// More of them, which generated races have as well. (A table of its own, since the order of all decides what a fuzzer's byte means.)
+/// Longer ones, each of which generated races put together with a pin to write, and with itself. (A table of its own, since the order of all decides what a fuzzer's byte means.)
 pub(crate) const MORE: &[Short] = &[
     pinner(
         "pin-by-stages",

@@ -2,8 +2,7 @@
 //! kinds of pages and both shapes of the kernel.
 //!
 //! - *pairs*: two actors and one page, by every schedule with one preemption, over all kinds: each two of the short programs, and each of the
-//!   longer ones with a driver that pins the page to write it, or with itself (each two of all would be five times as many, and three preemptions take
-//!   too long then);
+//!   longer ones with a driver that pins the page to write it, and with itself (each two of all would be three times as many rows);
 //! - *triples*: three actors and two pages, two of the actors drivers of different devices if they are drivers at all: the
 //!   programs for two pages, over the kinds of two pages, and over those of one with a written page beside it.
 //!

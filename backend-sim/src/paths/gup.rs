@@ -189,7 +189,7 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         self.blocked(WaitFor::Others)
     }
 
-    /// `follow_page_pte()`: under the PTL. `Some(None)` is the zero page; an entry that has no page is refused (`-EEXIST`), and
+    /// `follow_page_pte()`: under the PTL. `Some(None)` is the zero page; an entry that has no page is refused (`-EEXIST` in 6.12), and
     /// faulting would bring none.
     fn follow_page(&self, mm: MmId, vpn: usize, flags: GupFlags) -> Followed {
         match self.read_pmd(mm, vpn) {

@@ -122,7 +122,7 @@ fn what_is_looked_at_for_a_report_is_not_seen_by_the_engine() {
     for name in [
         "posted-driver-dontneed",
         "mprotect-while-pinning",
-        "unpin-referenced",
+        "unpin-referenced-on-6-12",
     ] {
         let race = named(name);
         let settings = Settings::of(&race, 0);

@@ -229,7 +229,8 @@ impl<S: Synchronisation> Bad<'_, S> {
         let moved = || session.src.iter().filter(|word| word.migrating());
         let sound = match session.purpose() {
             Purpose::Pin(access) => moved().all(|word| word.pin() && wanted(*word, access)),
-            Purpose::ToDevice => session.dst.iter().all(device),
+            // What was pinned has not moved: its stand-in is none of the device's memory.
+            Purpose::ToDevice => session.dst.iter().all(device) && moved().all(|word| !word.pin()),
             Purpose::ToSystem => true,
         };
         if sound {
@@ -369,14 +370,21 @@ pub fn run<S: Synchronisation>(
 mod tests {
     use super::*;
 
-    /// The input that libFuzzer found after 5,047,632 executions.
+    /// What libFuzzer has found, after 5,047,632 executions, and after 5,532,569 by each of two workers.
     const PINNED_AND_LOCKED_BY_ANOTHER: &str = "ff00d7292828332922d7d700d7d700000000000000310000a0a05b5fa1a0a0a0a0a0\
         a0a0a0a000a00e01d7a0d7d3d7d7d7d700d7d70000009800000000002b00a02ea0a0a0a1a0a0a0a0a0a00e060e0e00d7d3d7d7d7d700d7d7\
         ffffffffffffffff00a0a0c0c0c0c0c0c07e3c3c3cc0a0a0a0a0a0a0a0a00000000088000000";
+    const STAND_IN_MAPPED: [&str; 2] = [
+        "d700ffff56ffff00ffffff00250000474b474775a8a9909090909090909090902a90909090909090909090909090909090909000000000\
+        04000a0e0e5a565756d6565690909090909090909090904b474775a8a9909090909090909090902a909090900000000004000a0e0e5a565756\
+        d6565690909090900e0e0020a9a804a9",
+        "ff2a00000000000000ffffffffffff06000000000000004747474747474775a8a9a9ffff52ffffb256320a5656565756565656565656565657\
+        c3c3c35656c350505050505050c3c371565656565656560a5656565607560e0e1616161616161616160e0e0e0eecececececececececececec4d\
+        554d4d4d98982f9898988888ff",
+    ];
 
-    #[test]
-    fn nobody_gives_his_pinned_page_home_under_a_lock_that_is_anothers() {
-        let bytes: Vec<u8> = PINNED_AND_LOCKED_BY_ANOTHER
+    fn finds_nothing(hex: &str) {
+        let bytes: Vec<u8> = hex
             .as_bytes()
             .chunks(2)
             .map(|hex| u8::from_str_radix(std::str::from_utf8(hex).unwrap(), 16).unwrap())
@@ -387,5 +395,15 @@ mod tests {
             &mut Input::new(&bytes),
         );
         assert!(verdict.is_fine(), "{verdict}");
+    }
+
+    #[test]
+    fn nobody_gives_his_pinned_page_home_under_a_lock_that_is_anothers() {
+        finds_nothing(PINNED_AND_LOCKED_BY_ANOTHER);
+    }
+
+    #[test]
+    fn nobody_maps_what_stands_for_a_pinned_page_as_if_it_had_moved_there() {
+        STAND_IN_MAPPED.into_iter().for_each(finds_nothing);
     }
 }

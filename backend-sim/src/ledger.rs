@@ -436,6 +436,9 @@ impl<S: Synchronisation> Cpu<'_, S> {
         place: Option<(MmId, usize)>,
         what: &'static str,
     ) {
+        if !S::LEDGER {
+            return;
+        }
         let sides = page.map_or(Sides::Neither, |page| self.sides(invariant, page));
         self.report(invariant, page, place, what, sides);
     }
@@ -450,6 +453,9 @@ impl<S: Synchronisation> Cpu<'_, S> {
         what: &'static str,
         count: u32,
     ) {
+        if !S::LEDGER {
+            return;
+        }
         let mut sides = self.sides(invariant, page);
         if let Sides::Page(page) = &mut sides {
             page.count = Some(count);

@@ -31,7 +31,7 @@ pub enum Says {
     Entry(Entry),
     /// Who holds a lock, a bit an actor.
     Holders(u8),
-    /// What stands in a lock: 0 free, [`u32::MAX`] written, else taken, so often.
+    /// What stands in a lock: 0 free, [`u32::MAX`] written, else taken.
     Lock(u32),
 }
 

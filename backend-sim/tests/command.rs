@@ -125,7 +125,7 @@ fn wrong_usage_is_2_and_says_what_was_expected() {
         (&["nonsense"], "expected list, check, or"),
         (
             &["--bound", "1", "check"],
-            "expected the options behind the command: migrate-pin check",
+            "expected options of check behind it: migrate-pin check",
         ),
         (
             &["list", "--bugs", "--scenario", "written"],
@@ -502,6 +502,20 @@ fn a_bound_below_a_races_own_is_said() {
         let says = row["says"].as_str().unwrap();
         assert!(says.starts_with(said), "{engine} {samples}: {says}");
     }
+    // Nor by fewer changes of priority than PCT has if nobody asks for others.
+    let large = [
+        "--policy",
+        "hardened",
+        "--scenario",
+        "large",
+        "--engine",
+        "pct",
+        "--bound",
+        "0",
+    ];
+    let output = run(&large);
+    assert_eq!(status(&output), 0, "{}", out(&output));
+    assert!(out(&output).contains("ok, without "), "{}", out(&output));
 }
 
 #[test]

@@ -160,6 +160,7 @@ impl<S: Synchronisation> Run<'_, S> {
                         Progress::Done(result) => result,
                         Progress::Blocked(_) => {
                             self.machine.report_deadlock(ActorId(actor));
+                            before = None;
                             continue;
                         }
                     },

@@ -82,7 +82,7 @@ pub(crate) struct CheckOptions {
     #[arg(long, value_enum, default_value_t = Format::Text, allow_negative_numbers = true)]
     pub(crate) format: Format,
     /// Write a file for each violation whose schedule is known, to be given to --replay.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", allow_negative_numbers = true)]
     pub(crate) save: Option<PathBuf>,
     /// Repeat the schedule in this file to the step, and print it.
     #[arg(long, value_name = "FILE", allow_negative_numbers = true, conflicts_with_all = ["scenario", "policy", "engine", "bound", "executions", "seed", "releases", "save", "known", "bug", "jobs", "format"])]

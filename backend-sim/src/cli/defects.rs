@@ -1,5 +1,5 @@
-//! What breaks in races: thousands of the generated ones break alike, so each way is told once, by the smallest race that shows
-//! it; and how often each defect shows.
+//! What breaks: thousands of the generated races break alike, so each way is told once, by the smallest that shows it; and in how
+//! many rows each defect shows.
 
 use crate::cli::args::policy_name;
 use crate::cli::check::Entry;

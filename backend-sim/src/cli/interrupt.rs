@@ -12,7 +12,7 @@ const KILLED: i32 = 130;
 /// Who signals a process and then its group, as `timeout` does, means one ^C by both.
 const ONE: Duration = Duration::from_millis(300);
 
-/// The first ^C sets `stop`, the second ends the process at once.
+/// The first ^C sets `stop`; one that comes more than [`ONE`] later ends the process at once.
 pub(crate) fn set(stop: &Arc<AtomicBool>) -> io::Result<()> {
     let stop = stop.clone();
     let mut first: Option<Instant> = None;

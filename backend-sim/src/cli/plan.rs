@@ -25,9 +25,6 @@ const LOOM_EXECUTIONS: u64 = 10_000;
 /// Loom's bound for a race that does not ask for loom.
 const LOOM_BOUND: u32 = 1;
 
-/// Changes of priority in PCT, if nobody says how many.
-const PCT_BOUND: u32 = 2;
-
 /// What lots are drawn with, if nobody says.
 const SEED: u64 = 1;
 
@@ -277,7 +274,7 @@ impl Plan<'_> {
             bound: self
                 .bound()
                 .filter(|_| self.options.engine.is_some())
-                .unwrap_or(PCT_BOUND),
+                .unwrap_or(Settings::PCT_BOUND),
             executions: self.options.executions.unwrap_or(own),
             ..self.base.clone()
         }]

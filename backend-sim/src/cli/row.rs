@@ -196,18 +196,19 @@ pub(crate) fn of_race(job: &Job, race: &Arc<Race>, keep: bool) -> Row {
     }
     let sampled = matches!(came.kind, Kind::Random | Kind::Pct);
     let broke = came.broke();
+    // What is wrong then is not what broke.
+    let apart = matches!(
+        verdict,
+        Verdict::NotReached(_) | Verdict::Reached(_) | Verdict::Differs(..)
+    );
+    let unexpected = end == End::Failed && !apart;
     let mut findings: Vec<_> = broke
-        .map(|found| finding(job, race, &settings, found, end == End::Failed, keep))
+        .map(|found| finding(job, race, &settings, found, unexpected, keep))
         .collect();
     if came.kind != Kind::Exhaustive {
         one_of_each(&mut findings);
     }
-    if matches!(
-        verdict,
-        Verdict::NotReached(_) | Verdict::Reached(_) | Verdict::Differs(..)
-    ) || (end == End::Failed && findings.is_empty())
-    {
-        // What is wrong is not what broke.
+    if apart || (end == End::Failed && findings.is_empty()) {
         let why = verdict.to_string();
         let message = format!("EXPECTATION: {}", why.trim_start_matches("FAILED: "));
         findings.push(Finding {

@@ -39,6 +39,7 @@ fn expected(error: &clap::Error) -> Option<String> {
                 .unwrap_or(" ");
             format!("an option that `migrate-pin{command}--help` names")
         }
+        ErrorKind::InvalidUtf8 => "arguments in UTF-8".to_owned(),
         ErrorKind::InvalidSubcommand => "list, check, or the options of check".to_owned(),
         ErrorKind::TooManyValues => format!("{} without a value", given?),
         ErrorKind::ArgumentConflict => match (given?, option(ContextKind::PriorArg)) {
@@ -47,7 +48,7 @@ fn expected(error: &clap::Error) -> Option<String> {
                 "--replay FILE alone: the file says what is repeated, and how".to_owned()
             }
             (command @ ("list" | "check"), _) => {
-                format!("the options behind the command: migrate-pin {command} ...")
+                format!("options of {command} behind it: migrate-pin {command} [its options]")
             }
             (one, Some(other)) => format!("{one} or {other}, not both"),
             (_, None) => return None,

@@ -151,6 +151,8 @@ pub struct Settings {
 impl Settings {
     /// Executions of a bound after which an exhaustive exploration gives up, and says so.
     pub const EXECUTIONS: u64 = 20_000_000;
+    /// PCT's changes of priority, if nobody asks for others.
+    pub const PCT_BOUND: u32 = 2;
 
     /// Every schedule with at most `bound` preemptions.
     #[must_use]

@@ -117,13 +117,17 @@ pub fn tell(scenario: &Scenario, variation: Variation<'_>) -> (Run, Vec<Line>, V
 }
 
 /// What is done with `mmap_lock`: paths take and release it without a name of their own for that.
-const fn mmap_lock((old, new): (u32, u32)) -> &'static str {
-    match (old, new) {
-        (_, u32::MAX) if old != new => "mmap_write_lock",
-        (u32::MAX, _) if old != new => "mmap_write_unlock",
+const fn mmap_lock((old, new): (u32, u32)) -> Option<&'static str> {
+    Some(match (old, new) {
+        // A writer has it: who comes may want either.
+        (u32::MAX, u32::MAX) => return None,
+        // Readers keep out nobody but a writer.
+        _ if old == new => "mmap_write_lock",
+        (_, u32::MAX) => "mmap_write_lock",
+        (u32::MAX, _) => "mmap_write_unlock",
         _ if new < old => "mmap_read_unlock",
         _ => "mmap_read_lock",
-    }
+    })
 }
 
 /// Operations in words. `who` says which actor has a place.
@@ -141,7 +145,7 @@ fn lines(
             actor: who(operation.actor),
             step: operation.step,
             primitive: match object {
-                Object::Mmap(_) => mmap_lock(operation.values),
+                Object::Mmap(_) => mmap_lock(operation.values).unwrap_or(operation.primitive),
                 _ => operation.primitive,
             },
             object: frames.object(object),
@@ -149,4 +153,19 @@ fn lines(
         }
     };
     trace.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mmap_lock;
+
+    #[test]
+    fn who_waits_where_others_read_is_a_writer() {
+        assert_eq!(mmap_lock((0, 1)), Some("mmap_read_lock"));
+        assert_eq!(mmap_lock((2, 1)), Some("mmap_read_unlock"));
+        assert_eq!(mmap_lock((0, u32::MAX)), Some("mmap_write_lock"));
+        assert_eq!(mmap_lock((u32::MAX, 0)), Some("mmap_write_unlock"));
+        assert_eq!(mmap_lock((1, 1)), Some("mmap_write_lock"));
+        assert_eq!(mmap_lock((u32::MAX, u32::MAX)), None);
+    }
 }

@@ -380,8 +380,8 @@ pub(crate) const RACE_KINDS: &[Kind] = &[Kind {
     )
 }];
 
-/// And these, with either driver. (A table of its own, since the order of all decides what a fuzzer's byte means.)
-pub(crate) const WORLD_KINDS: &[Kind] = &[
+/// Kinds that came later, with either driver: a table of its own, since the order of all decides what a fuzzer's byte means.
+pub(crate) const LATER_KINDS: &[Kind] = &[
     Kind {
         given: &[By(0, Step::Fork(B)), By(2, Step::Read(1))],
         ..plain(

@@ -4,7 +4,7 @@ use crate::config::{
     ActorSpec, Config, DeviceId, DriverKind, FileId, FileSpec, MemcgId, MirrorSpec, MmId, MmSpec,
     VmaKind, VmaSpec, TABLE_PAGES,
 };
-use crate::grammar::kinds::{Kind, Place, KINDS, RACE_KINDS, WORLD_KINDS};
+use crate::grammar::kinds::{Kind, Place, KINDS, LATER_KINDS, RACE_KINDS};
 use crate::grammar::shift::Target;
 use crate::grammar::Choices;
 use crate::paths::populate::Populate;
@@ -312,7 +312,7 @@ fn holds(area: &VmaSpec, block: u16) -> bool {
 
 /// Every kind there is: those of all generated races, then those that only some have.
 pub(super) fn kinds() -> impl Iterator<Item = &'static Kind> {
-    KINDS.iter().chain(RACE_KINDS).chain(WORLD_KINDS)
+    KINDS.iter().chain(RACE_KINDS).chain(LATER_KINDS)
 }
 
 /// The same with a word of its own for each page.

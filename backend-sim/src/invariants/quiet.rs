@@ -96,6 +96,7 @@ impl<S: Synchronisation> Machine<S> {
         let mut cpus = self.cpus.iter();
         held = held.or_else(|| cpus.find_map(|cpu| cpu.lock.left().or(cpu.tlb.lock.left())));
         let anon_vmas = self.anon_vmas.iter();
+        // One look at all of them first: mostly none is.
         let taken = anon_vmas.fold(false, |held, anon| held | !anon.lock.is_free());
         if taken {
             held = held.or_else(|| self.anon_vmas.iter().find_map(|anon| anon.lock.left()));

@@ -217,10 +217,13 @@ impl Race {
                 Some(own) => own.bound,
                 None => return Own::Other,
             },
-            (Effort::Samples(samples), Kind::Random | Kind::Pct)
-                if came.executions >= samples.into() =>
-            {
-                return Own::Same;
+            (Effort::Samples(samples), Kind::Random | Kind::Pct) => {
+                // Fewer changes of priority are another search.
+                let deep = came.kind == Kind::Random || settings.bound >= Settings::PCT_BOUND;
+                return match deep && came.executions >= samples.into() {
+                    true => Own::Same,
+                    false => Own::Other,
+                };
             }
             _ => return Own::Other,
         };

@@ -314,6 +314,10 @@ pub fn explain_run(scenario: &Scenario, run: &Run) -> Result<Vec<Defect>, Box<Vi
 }
 
 fn explained(seen: &Seen<'_>) -> Result<Vec<Defect>, Box<Violation>> {
+    // Nothing that breaks behind wrong words tells whose fault it is.
+    if seen.peculiarity == Some(Peculiarity::WrongWords) && !seen.violations.is_empty() {
+        return Ok(vec![Defect::WordsUnchecked]);
+    }
     let fits = |defect: &Defect| defect.facts().signs.iter().any(|sign| sign.fits(seen));
     let shown = Defect::ALL.iter().copied();
     let mut shown: Vec<_> = shown
@@ -322,9 +326,6 @@ fn explained(seen: &Seen<'_>) -> Result<Vec<Defect>, Box<Violation>> {
     // A peculiar scenario is there for its own defect.
     if seen.alone && shown.iter().any(|defect| defect.facts().needs.is_some()) {
         shown.retain(|defect| defect.facts().needs.is_some());
-    }
-    if seen.peculiarity == Some(Peculiarity::WrongWords) && !seen.violations.is_empty() {
-        return Ok(vec![Defect::WordsUnchecked]);
     }
     let mut corrupt = false;
     for violation in seen.violations {

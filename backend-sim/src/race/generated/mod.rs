@@ -18,8 +18,8 @@ mod pieces;
 
 use crate::config::{Config, DriverKind, MmId};
 use crate::grammar;
-use crate::grammar::kinds::{self, Kind, KINDS, ODD_KINDS, RACE_KINDS, TRIPLE_KINDS, WORLD_KINDS};
-use crate::grammar::programs::{Role, Short, MORE, PAIRS, TRIPLES};
+use crate::grammar::kinds::{self, Kind, KINDS, LATER_KINDS, ODD_KINDS, RACE_KINDS, TRIPLE_KINDS};
+use crate::grammar::programs::{Role, Short, MORE, TRIPLES};
 use crate::paths::populate::Populate;
 use crate::race::{Effort, Posted, Program, Race};
 use migrate_pin_core::policy::ShapeKind;
@@ -112,7 +112,7 @@ fn kinds(driver: DriverKind) -> impl Iterator<Item = &'static Kind> {
     let more = RACE_KINDS
         .iter()
         .filter(move |_| driver == DriverKind::Careful);
-    KINDS.iter().chain(more).chain(WORLD_KINDS).chain(ODD_KINDS)
+    KINDS.iter().chain(more).chain(LATER_KINDS).chain(ODD_KINDS)
 }
 
 /// The kinds of two pages: those that are, and each kind of one with a written page beside it.
@@ -124,7 +124,7 @@ fn kinds_of_two(driver: DriverKind) -> impl Iterator<Item = &'static Kind> {
         !kind.child
             && !kind.huge
             && !ODD_KINDS.iter().any(|odd| odd.name == kind.name)
-            && !TRIPLE_KINDS.iter().any(|two| two.name == kind.name)
+            && !is_of_two(kind)
     };
     TRIPLE_KINDS.iter().chain(kinds(driver).filter(beside))
 }
@@ -146,7 +146,7 @@ fn pairs_over(scene: Scene) -> Vec<Combination> {
 /// Are these two put together?
 fn meet(first: &Short, second: &Short) -> bool {
     let longer = |program: &Short| MORE.iter().any(|more| more.name == program.name);
-    let pins = |program: &Short| program.name == PAIRS[0].name;
+    let pins = |program: &Short| program.name == "acquire";
     match (longer(first), longer(second)) {
         (false, false) => true,
         (true, false) => pins(second),
@@ -173,7 +173,7 @@ fn triples_over(scene: Scene) -> Vec<Combination> {
 
 /// Does it say itself what stands at each of two pages?
 fn is_of_two(kind: &Kind) -> bool {
-    TRIPLE_KINDS.iter().any(|two| std::ptr::eq(two, kind))
+    TRIPLE_KINDS.iter().any(|two| two.name == kind.name)
 }
 
 /// Can something happen in this race that can in no other?

@@ -3,6 +3,7 @@
 use super::*;
 use crate::driver::session::Purpose;
 use crate::engine::{explore, Settings};
+use crate::grammar::programs::PAIRS;
 use crate::scenario::Step;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,7 +56,7 @@ fn only_long_races_are_cut() {
         let ended = threads.into_iter();
         ended.flat_map(|thread| thread.join().unwrap()).collect()
     });
-    assert!(cut.len() > 500, "{}", cut.len());
+    assert!(cut.len() > 3_000, "{}", cut.len());
     assert!(short.is_empty(), "cut, and not long: {short:#?}");
 }
 
@@ -128,7 +129,7 @@ fn every_combination_is_there() {
         };
         // A write that is lost could not be told from one of the device.
         let careful = RACE_KINDS.iter().filter(|_| driver == DriverKind::Careful);
-        let kinds = KINDS.iter().chain(careful).chain(WORLD_KINDS);
+        let kinds = KINDS.iter().chain(careful).chain(LATER_KINDS);
         let own = |kind: &&Kind| TRIPLE_KINDS.iter().all(|two| two.name != kind.name);
         let of_two = kinds
             .clone()

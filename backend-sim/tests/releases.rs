@@ -144,7 +144,8 @@ fn races_come_to_the_same_whether_releases_are_seen_or_not() {
     }
     let races = races.len();
     println!("{races} races, {more} larger explorations, {states} states, {broken} ways to break");
-    assert!(races > 100 && more > races && states > 2 * races && broken > 30);
+    // In all and not for each: a race over a page that drivers leave alone comes to one or two states.
+    assert!(races > 300 && more > 600 && states > 850 && broken > 40);
 }
 
 /// A schedule that was found with releases is repeated with them.

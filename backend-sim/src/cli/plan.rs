@@ -10,8 +10,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
 /// Two actors are always enumerated to the end. With more, what is beyond a race's own effort ends after so many
-/// executions of a bound (a second), so that `check --bound 3` ends within half an hour on two cores.
-const BEYOND: u64 = 20_000;
+/// executions of a bound, so that `check --bound 3` ends within half an hour on two cores.
+const BEYOND: u64 = 4_000;
 
 /// If no more than this bound is asked for, every race that is enumerated is, to the end.
 const COMPLETE: u32 = 2;

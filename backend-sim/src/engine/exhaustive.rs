@@ -9,6 +9,9 @@
 //! reached without, though where somebody else then blocks on the lock it may take one preemption more. With
 //! [`Settings::releases`](crate::engine::Settings) it is such a place, at a third more executions with one preemption;
 //! `tests/releases.rs` compares what the two reach.
+//!
+//! Who yields may look again when anybody else has run. So of three actors two who yield by turns, each for the third, are never done
+//! by some schedule, and that is reported as LIVE, though the kernel's scheduler would run the third.
 
 use crate::engine::board::Actors;
 

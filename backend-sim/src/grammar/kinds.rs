@@ -62,7 +62,17 @@ const fn config(vmas: &'static [MmSpec<'static>]) -> Config<'static> {
     }
 }
 
-const ACTORS: &[ActorSpec] = &[actor(0), actor(1), actor(2)];
+pub(crate) const ACTORS: &[ActorSpec] = &[actor(0), actor(1), actor(2)];
+
+/// Two actors, and a child of theirs.
+pub(crate) const ACTORS_AND_CHILD: &[ActorSpec] = &[
+    actor(0),
+    actor(1),
+    ActorSpec {
+        cpu: 2,
+        mm: Some(B),
+    },
+];
 
 const fn actor(cpu: u8) -> ActorSpec {
     ActorSpec { cpu, mm: Some(A) }

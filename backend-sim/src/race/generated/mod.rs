@@ -4,7 +4,8 @@
 //! - *pairs*: two actors and one page, by every schedule with one preemption, over all kinds: each two of the short programs, and each of the
 //!   longer ones with a driver that pins the page to write it, and with itself (each two of all would be three times as many rows);
 //! - *triples*: three actors and two pages, two of the actors drivers of different devices if they are drivers at all: the
-//!   programs for two pages, over the kinds of two pages, and over those of one with a written page beside it.
+//!   programs for two pages, over the kinds of two pages, and over those of one with a written page beside it. Where a child acts
+//!   it is the third.
 //!
 //! One that would be longer than 200 visible operations under a policy is cut into shorter ones there: the drivers' programs into
 //! parts, then those of the others, three actors into pairs. Under the other policy it stays whole. What can't be cut is named.
@@ -16,7 +17,7 @@
 mod long;
 mod pieces;
 
-use crate::config::{Config, DriverKind, MmId};
+use crate::config::{ActorSpec, Config, DriverKind, MmId};
 use crate::grammar;
 use crate::grammar::kinds::{self, Kind, KINDS, LATER_KINDS, ODD_KINDS, RACE_KINDS, TRIPLE_KINDS};
 use crate::grammar::programs::{Role, Short, MORE, TRIPLES};
@@ -32,10 +33,18 @@ use std::collections::btree_map::{BTreeMap, Entry};
 #[must_use]
 pub fn all() -> Vec<Race> {
     let all = combinations().flat_map(|(scene, programs)| {
-        let whole: Vec<_> = programs.iter().map(|one| Piece::whole(one)).collect();
-        races(scene, &whole)
+        races(scene, &wholes(scene, &programs))
     });
     once(all.collect())
+}
+
+/// What the actors do in whole. The last is a child where a child acts.
+fn wholes(scene: Scene, programs: &[&Short]) -> Vec<Piece> {
+    let all = programs.iter().enumerate();
+    let whole = |(place, program): (usize, &&Short)| {
+        Piece::whole(program, scene.kind.child && place + 1 == programs.len())
+    };
+    all.map(whole).collect()
 }
 
 /// What two long races are cut into, or what is there already, is there once, under each policy that somebody wants it under.
@@ -115,18 +124,10 @@ fn kinds(driver: DriverKind) -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().chain(more).chain(LATER_KINDS).chain(ODD_KINDS)
 }
 
-/// The kinds of two pages: those that are, and each kind of one with a written page beside it.
+/// The kinds of two pages: those that are, a huge page, and each kind of one with a written page beside it.
 fn kinds_of_two(driver: DriverKind) -> impl Iterator<Item = &'static Kind> {
-    let beside = |kind: &&Kind| {
-        // There are two actors where one is a child's. A huge page is one page until it is split, and while somebody is at that two
-        // CPUs that fault on it try again and again, each let run by the other: the engine is fair to whom one waits for, not to a
-        // third.
-        !kind.child
-            && !kind.huge
-            && !ODD_KINDS.iter().any(|odd| odd.name == kind.name)
-            && !is_of_two(kind)
-    };
-    TRIPLE_KINDS.iter().chain(kinds(driver).filter(beside))
+    let beside = kinds(driver).filter(|kind| !is_of_two(kind));
+    TRIPLE_KINDS.iter().chain(beside)
 }
 
 fn pairs_over(scene: Scene) -> Vec<Combination> {
@@ -163,9 +164,15 @@ fn triples_over(scene: Scene) -> Vec<Combination> {
     let mut all = Vec::new();
     for (index, first) in programs.iter().enumerate() {
         for [second, third] in pieces::pairs(&programs[index + 1..]) {
-            if worth(scene, &[first, second, third]) {
-                all.push((scene, vec![*first, *second, *third]));
-            }
+            // Where one is a child it matters who.
+            let orders = [
+                [*first, *second, *third],
+                [*first, *third, *second],
+                [*second, *third, *first],
+            ];
+            let orders = &orders[..if scene.kind.child { 3 } else { 1 }];
+            let some = orders.iter().filter(|three| worth(scene, *three));
+            all.extend(some.map(|three| (scene, three.to_vec())));
         }
     }
     all
@@ -195,9 +202,9 @@ fn worth(scene: Scene, programs: &[&Short]) -> bool {
     programs.iter().filter(fits).count() == programs.len()
         // The device mirrors the parent, and a child does not fork into itself.
         && !(kind.child
-            && programs[1..]
-                .iter()
-                .any(|program| program.role != Role::Other || program.of_device()))
+            && programs
+                .last()
+                .is_some_and(|program| program.role != Role::Other || program.of_device()))
         // One address space is there to fork into.
         && forks < 2
         && (ours || driver == DriverKind::Careful && shape == ShapeKind::V5_11)
@@ -254,7 +261,12 @@ fn race(scene: Scene, pieces: &[Piece]) -> Race {
     let with_pages = !pieces.iter().any(|piece| piece.without_page());
     let devices = two && drivers.count() > 1 || kind.second_drives();
     let devices = kinds::devices(driver, devices, with_pages);
-    let names: Vec<_> = pieces.iter().map(|piece| &*piece.name).collect();
+    // Of two it is the second who may be a child.
+    let name = |piece: &Piece| match two && piece.childs {
+        true => format!("childs-{}", piece.name),
+        false => piece.name.clone(),
+    };
+    let names: Vec<_> = pieces.iter().map(name).collect();
     let group = match (two, driver, shape) {
         (false, DriverKind::Careful, ShapeKind::V5_11) => "pairs",
         (false, DriverKind::Careful, ShapeKind::V6_12) => "pairs-6.12",
@@ -271,6 +283,7 @@ fn race(scene: Scene, pieces: &[Piece]) -> Race {
         family: Cow::Owned(family),
         config: Config {
             shape,
+            actors: actors(scene, pieces),
             devices,
             mirrors: if devices.len() > 1 {
                 kinds::MIRRORS_OF_TWO
@@ -296,10 +309,22 @@ fn race(scene: Scene, pieces: &[Piece]) -> Race {
     }
 }
 
+/// Whose address space each is in.
+fn actors(scene: Scene, pieces: &[Piece]) -> &'static [ActorSpec] {
+    let childs = pieces.iter().any(|piece| piece.childs);
+    match (childs, pieces.len()) {
+        (true, 3) => kinds::ACTORS_AND_CHILD,
+        // Two parents.
+        (false, _) if scene.kind.child => kinds::ACTORS,
+        _ => scene.kind.config.actors,
+    }
+}
+
 /// What stands there: of a kind of one page also what is beside it, if there are to be two.
 fn standing(scene: Scene) -> Cow<'static, [(MmId, u16, Populate)]> {
     let kind = scene.kind;
-    match scene.two && !is_of_two(kind) {
+    // What is huge stands at both.
+    match scene.two && !is_of_two(kind) && !kind.huge {
         true => {
             let beside = (MmId(0), 2, Populate::Written(8));
             Cow::Owned([kind.populate, &[beside]].concat())

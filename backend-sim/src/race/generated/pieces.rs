@@ -32,6 +32,8 @@ pub(super) struct Piece {
     pub(super) name: String,
     /// Is it a driver's?
     pub(super) drives: bool,
+    /// Is who does it a child of the others?
+    pub(super) childs: bool,
     part: Part,
     /// What its actor has done before: first what brings the page where the program finds it, then what comes before the part.
     before: [Vec<Step>; 2],
@@ -39,11 +41,12 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// All of a program.
-    pub(super) fn whole(program: &Short) -> Self {
+    /// All of a program, a child's or not.
+    pub(super) fn whole(program: &Short, childs: bool) -> Self {
         Self {
             name: program.name.to_owned(),
             drives: program.role.drives(),
+            childs,
             part: Part::Whole,
             before: [Vec::new(), Vec::new()],
             steps: program.steps.to_vec(),
@@ -60,6 +63,7 @@ impl Piece {
         Self {
             name: format!("{}-{name}", self.name),
             drives: self.drives,
+            childs: self.childs,
             part,
             before: before.map(<[_]>::to_vec),
             steps: steps.to_vec(),

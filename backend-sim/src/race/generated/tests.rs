@@ -21,8 +21,7 @@ fn any() -> BTreeMap<String, Race> {
     }
     let mut all = BTreeMap::new();
     for (scene, programs) in combinations() {
-        let whole: Vec<_> = programs.iter().map(|one| Piece::whole(one)).collect();
-        note(&mut all, scene, &whole);
+        note(&mut all, scene, &wholes(scene, &programs));
     }
     all
 }
@@ -77,9 +76,9 @@ fn senseless(scene: Scene, programs: &[&Short]) -> bool {
         )
     };
     let childs = kind.child
-        && programs[1..]
-            .iter()
-            .any(|one| one.role != Role::Other || one.steps.iter().any(device));
+        && programs
+            .last()
+            .is_some_and(|one| one.role != Role::Other || one.steps.iter().any(device));
     let kernels = !kind.device && !any(&|one| one.role.drives());
     let once = scene.driver == DriverKind::Careful && scene.shape == ShapeKind::V5_11;
     let posted = scene.driver == DriverKind::Posted;
@@ -130,13 +129,11 @@ fn every_combination_is_there() {
         // A write that is lost could not be told from one of the device.
         let careful = RACE_KINDS.iter().filter(|_| driver == DriverKind::Careful);
         let kinds = KINDS.iter().chain(careful).chain(LATER_KINDS);
+        let kinds = kinds.chain(ODD_KINDS);
         let own = |kind: &&Kind| TRIPLE_KINDS.iter().all(|two| two.name != kind.name);
-        let of_two = kinds
-            .clone()
-            .filter(own)
-            .filter(|kind| !kind.child && !kind.huge);
+        let of_two = kinds.clone().filter(own);
         let of_two = TRIPLE_KINDS.iter().chain(of_two).map(|kind| (kind, true));
-        let of_one = kinds.chain(ODD_KINDS).map(|kind| (kind, false));
+        let of_one = kinds.map(|kind| (kind, false));
         for (kind, two) in of_one.chain(of_two) {
             let scene = Scene {
                 kind,
@@ -146,11 +143,13 @@ fn every_combination_is_there() {
             };
             let programs = choices(scene);
             for programs in programs.iter().filter(|some| !senseless(scene, some)) {
-                let whole: Vec<_> = programs.iter().map(|one| Piece::whole(one)).collect();
-                let whole = race(scene, &whole);
+                let whole = race(scene, &wholes(scene, programs));
                 let family = families.get(&*whole.family);
+                let childs = |place: usize| kind.child && place + 1 == programs.len();
+                let marked = programs.iter().enumerate();
+                let marked: Vec<_> = marked.map(|(place, one)| (*one, childs(place))).collect();
                 for policy in policies {
-                    for two in pieces::pairs(programs) {
+                    for two in pieces::pairs(&marked) {
                         meetings += 1;
                         let two = two.map(|one| *one);
                         if !family.is_some_and(|family| meet(family, &two, driver, *policy)) {
@@ -181,7 +180,19 @@ fn choices(scene: Scene) -> Vec<Vec<&'static Short>> {
             let with = move |[second, third]: [&&'static Short; 2]| vec![*first, *second, *third];
             pieces::pairs(&all[place + 1..]).map(with)
         });
-        return triples.collect();
+        if !scene.kind.child {
+            return triples.collect();
+        }
+        // Each may be the child, who is the last.
+        let turned = triples.flat_map(|three| {
+            (0..3).map(move |child| {
+                let mut three = three.clone();
+                let child = three.remove(child);
+                three.push(child);
+                three
+            })
+        });
+        return turned.collect();
     }
     let mut all = Vec::new();
     for (place, first) in PAIRS.iter().enumerate() {
@@ -206,6 +217,7 @@ fn note<'a>(meetings: &mut Meetings<'a>, race: &'a Race) {
     let names: Vec<_> = race.name[race.family.len() + 1..]
         .split("-vs-")
         .map(|name| {
+            let name = name.strip_prefix("childs-").unwrap_or(name);
             let mut all = PAIRS.iter().chain(MORE).chain(TRIPLES);
             let is = |short: &&Short| name.strip_prefix(short.name).is_some_and(is_piece);
             all.find(is).map(|short| short.name)
@@ -221,15 +233,26 @@ fn note<'a>(meetings: &mut Meetings<'a>, race: &'a Race) {
     }
 }
 
-/// Does each step of the one meet each step of the other in some race of a family?
-fn meet(family: &Meetings<'_>, two: &[&Short; 2], driver: DriverKind, policy: PolicyKind) -> bool {
+/// Is it a child who does this program of the race?
+fn is_childs(race: &Race, place: usize) -> bool {
+    let actor = usize::from(race.programs[place].actor);
+    race.config.actors[actor].mm == Some(kinds::B)
+}
+
+/// Does each step of the one meet each step of the other in some race of a family? Each is told whether it is a child's.
+fn meet(
+    family: &Meetings<'_>,
+    two: &[(&Short, bool); 2],
+    driver: DriverKind,
+    policy: PolicyKind,
+) -> bool {
+    let childs = two.map(|(_, childs)| childs);
+    let two = two.map(|(short, _)| short);
     let races = family.get(&two.map(|short| short.name));
     let races = races.map_or(&[][..], Vec::as_slice).iter();
     let races: Vec<_> = races
         .filter(|(race, places)| {
-            // Where one of the two is a child's it is the second.
-            let childs = race.config.actors.len() == 2;
-            race.runs_under(policy) && !(childs && places[0] > places[1])
+            race.runs_under(policy) && places.map(|place| is_childs(race, place)) == childs
         })
         .map(|(race, places)| places.map(|place| &race.programs[place].steps))
         .collect();

@@ -2,7 +2,7 @@
 
 use crate::bug::Bug;
 use crate::config::*;
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, WaitFor};
 use crate::device::{DeviceState, Mirror};
 use crate::entry::{Entry, Pmd};
 use crate::event::{Event, EventSet};
@@ -24,6 +24,9 @@ use migrate_pin_core::Pfn;
 pub(crate) const MAX_ANON_VMAS: usize = 24;
 /// Root of an `anon_vma` that is free.
 pub(crate) const NO_ROOT: u32 = 0xff;
+
+/// What is said of who will never get on. (A [sign](crate::race::defect) of defects: by the same words.)
+const WAITS: &str = "an actor waits for ever";
 
 /// Why a machine could not be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -412,10 +415,30 @@ impl<S: Synchronisation> Machine<S> {
         self.ledger.lock().found
     }
 
-    /// LIVE: whoever runs the actors found that `actor` will never get on.
+    /// LIVE: whoever runs the actors found that `actor` will never get on. [`report_wait`](Self::report_wait) if it is known what it
+    /// waits for.
     pub fn report_deadlock(&self, actor: ActorId) {
-        self.cpu(actor)
-            .violate(Invariant::Live, None, "an actor waits for ever");
+        self.cpu(actor).violate(Invariant::Live, None, WAITS);
+    }
+
+    /// LIVE: whoever runs the actors found that what `actor` waits for will never come. Says who holds the lock, if it is one.
+    pub fn report_wait(&self, actor: ActorId, wait: WaitFor) {
+        let cpu = self.cpu(actor);
+        let lock = match wait {
+            WaitFor::PageLock(page) => {
+                let head = cpu.head(page);
+                self.frame(head)
+                    .map(|frame| (Some(head), frame.lock.account()))
+            }
+            WaitFor::MmapRead(mm) | WaitFor::MmapWrite(mm) => {
+                cpu.space(mm).map(|space| (None, space.mmap_lock.account()))
+            }
+            WaitFor::Others => None,
+        };
+        match lock {
+            Some((page, account)) => cpu.disagree(Invariant::Live, page, WAITS, account),
+            None => self.report_deadlock(actor),
+        }
     }
 
     /// The shape of the kernel.

@@ -170,7 +170,7 @@ pub struct PageSides {
 /// What disagrees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sides {
-    /// There are no books of it: who waits for ever.
+    /// There are no books of it: who waits for others, not for a lock.
     #[default]
     Neither,
     /// One account.

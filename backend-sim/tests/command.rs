@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A race that `AsPosted` breaks with no preemption at all, and a cheap one.
@@ -730,35 +730,40 @@ fn a_file_that_is_wrong_says_what_was_expected() {
     }
 }
 
+/// An exploration that no machine ends in so short a time, once it has begun.
 #[cfg(unix)]
-#[test]
-fn an_interrupt_prints_what_was_found_so_far() {
-    let mut child = command(&[
+fn begun(how: &[&str]) -> Child {
+    let what = [
         "check",
         "--engine",
         "exhaustive",
-        "--bound",
-        "8",
         "--policy",
         "hardened",
         "--jobs",
         "2",
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .unwrap();
-    // The handler is set before the first exploration, which waits for all races to be made; no machine explores all in so short
-    // a time.
+    ];
+    let mut command = command(&[&what, how].concat());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = child.spawn().unwrap();
+    // The handler is set before the first exploration, which waits for all races to be made.
     std::thread::sleep(Duration::from_secs(5));
+    child
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &id]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_prints_what_was_found_so_far() {
+    let mut child = begun(&["--bound", "8"]);
     // Twice at once, as who signals a process and its group: that is one ^C.
-    for _ in 0..2 {
-        let killed = Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(killed.success());
-    }
+    interrupt(&child);
+    interrupt(&child);
     let began = Instant::now();
     let mut text = String::new();
     child
@@ -772,6 +777,28 @@ fn an_interrupt_prints_what_was_found_so_far() {
     for part in ["verdict", "interrupted", "not begun", "hardened: "] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
+}
+
+/// Nobody reads the rows, soon more than a pipe holds, so that it can't end after the first.
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_ends_it_at_once() {
+    let mut child = begun(&["--scenario", "pairs", "--format", "jsonl"]);
+    interrupt(&child);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(child.try_wait().unwrap(), None, "it has ended by itself");
+    interrupt(&child);
+    let until = Instant::now() + Duration::from_secs(20);
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            None if Instant::now() < until => std::thread::sleep(Duration::from_millis(50)),
+            ended => break ended,
+        }
+    };
+    // What a shell says of who was killed by ^C.
+    let code = ended.map(|status| status.code());
+    child.kill().unwrap();
+    assert_eq!(code, Some(Some(130)));
 }
 
 #[test]

@@ -158,8 +158,8 @@ impl<S: Synchronisation> Run<'_, S> {
                     Some((of, result)) if hole == Some(of) => result,
                     _ => match self.machine.cpu(ActorId(actor)).read(page * PAGE_SIZE) {
                         Progress::Done(result) => result,
-                        Progress::Blocked(_) => {
-                            self.machine.report_deadlock(ActorId(actor));
+                        Progress::Blocked(wait) => {
+                            self.machine.report_wait(ActorId(actor), wait);
                             before = None;
                             continue;
                         }

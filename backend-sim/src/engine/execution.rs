@@ -215,7 +215,7 @@ pub(crate) fn play<S: Synchronisation>(
                         wait => cpu.wait(wait),
                     };
                     if !again {
-                        machine.report_deadlock(ActorId(program.actor));
+                        machine.report_wait(ActorId(program.actor), wait);
                         return player.take_lines();
                     }
                 }

@@ -418,13 +418,11 @@ impl<'m, S: Synchronisation> Cpu<'m, S> {
         }
         self.event(Event::MigrationWait);
         let head = self.head(page);
-        if self.m.bug(Bug::WaitUnderPtl) && !self.frame(head).is_none_or(|frame| frame.lock.wait())
-        {
-            self.violate(
-                Invariant::Live,
-                Some(head),
-                "a page's lock is never released",
-            );
+        if self.m.bug(Bug::WaitUnderPtl) {
+            if let Some(frame) = self.frame(head).filter(|frame| !frame.lock.wait()) {
+                let what = "a page's lock is never released";
+                self.disagree(Invariant::Live, Some(head), what, frame.lock.account());
+            }
         }
         if self.m.shape == ShapeKind::V5_11 {
             // `put_and_wait_on_page_locked()`: the reference is there for a moment only, but it is there, and a

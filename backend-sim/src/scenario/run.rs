@@ -226,21 +226,19 @@ impl<'r, S: Synchronisation> Runner<'r, S> {
     }
 
     fn schedule(&mut self, mut steps: Vec<By>) {
-        // Actors that wait, each for its first step in the list; and does one of them wait for the others only?
-        let mut waiting: Vec<u8> = Vec::new();
-        let mut for_others = false;
+        // Actors that wait, each for its first step in the list, and for what.
+        let mut waiting: Vec<(u8, WaitFor)> = Vec::new();
         let mut failed = self.failed();
         loop {
             let next = steps
                 .iter()
-                .position(|By(actor, _)| !waiting.contains(actor));
+                .position(|By(actor, _)| waiting.iter().all(|(waits, _)| waits != actor));
             let Some(next) = next else {
                 // There are no others. But if what it met was made to fail since everybody was here last, it may go well now.
                 let failed_since = failed != self.failed();
                 failed = self.failed();
-                if for_others && failed_since {
+                if failed_since && waiting.iter().any(|(_, wait)| *wait == WaitFor::Others) {
                     waiting.clear();
-                    for_others = false;
                     continue;
                 }
                 break;
@@ -256,19 +254,17 @@ impl<'r, S: Synchronisation> Runner<'r, S> {
                     steps.remove(next);
                     // Somebody moved: those who wait may look again, in the order of the list.
                     waiting.clear();
-                    for_others = false;
                     if !self.quiet {
                         self.run.trace.push((actor, step));
                     }
                 }
-                Err(wait) => {
-                    waiting.push(actor);
-                    for_others |= wait == WaitFor::Others;
-                }
+                Err(wait) => waiting.push((actor, wait)),
             }
         }
         if let Some(By(actor, step)) = steps.first() {
-            self.machine.report_deadlock(ActorId(*actor));
+            let wait = waiting.iter().find(|(waits, _)| waits == actor);
+            let wait = wait.map_or(WaitFor::Others, |(_, wait)| *wait);
+            self.machine.report_wait(ActorId(*actor), wait);
             let player = &mut self.players[usize::from(*actor)];
             player.say(format_args!("{step:?} waits for ever"));
             self.run.lines.extend(player.take_lines());

@@ -32,9 +32,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Race> {
-    let all = combinations().flat_map(|(scene, programs)| {
-        races(scene, &wholes(scene, &programs))
-    });
+    let all = combinations().flat_map(|(scene, programs)| races(scene, &wholes(scene, &programs)));
     once(all.collect())
 }
 

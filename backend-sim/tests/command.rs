@@ -784,6 +784,10 @@ fn an_interrupt_prints_what_was_found_so_far() {
 #[test]
 fn a_second_interrupt_ends_it_at_once() {
     let mut child = begun(&["--scenario", "pairs", "--format", "jsonl"]);
+    // There is a row: the handler is set.
+    let mut first = [0];
+    let mut rows = child.stdout.take().unwrap();
+    rows.read_exact(&mut first).unwrap();
     interrupt(&child);
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(child.try_wait().unwrap(), None, "it has ended by itself");
@@ -797,7 +801,7 @@ fn a_second_interrupt_ends_it_at_once() {
     };
     // What a shell says of who was killed by ^C.
     let code = ended.map(|status| status.code());
-    child.kill().unwrap();
+    drop((child.kill(), rows));
     assert_eq!(code, Some(Some(130)));
 }
 

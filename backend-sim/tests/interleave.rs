@@ -322,7 +322,7 @@ fn until_done<T>(cpu: &Cpu<'_, Passing>, mut op: impl FnMut() -> Progress<T>) ->
             Progress::Done(result) => return Some(result),
             Progress::Blocked(wait) => {
                 if !cpu.wait(wait) {
-                    cpu.machine().report_deadlock(cpu.actor());
+                    cpu.machine().report_wait(cpu.actor(), wait);
                     return None;
                 }
                 switch();

@@ -352,6 +352,25 @@ fn a_page_is_unlocked_by_who_locked_it() {
 }
 
 #[test]
+fn who_waits_for_ever_names_the_lock_and_its_holder() {
+    let (m, page) = written();
+    assert!(m.cpu(ActorId(0)).trylock_page(page));
+    assert_eq!(m.cpu(ActorId(1)).mmap_read(MM), Progress::Done(()));
+    m.report_wait(ActorId(2), WaitFor::PageLock(page));
+    m.report_wait(ActorId(2), WaitFor::MmapWrite(MM));
+    let told: Vec<_> = m.violations().iter().map(ToString::to_string).collect();
+    let locks = [
+        format!(", page {page} (page lock: ledger held by actor 0, machine taken)"),
+        " (mmap_lock: ledger held by actor 1, machine taken)".to_owned(),
+    ];
+    let expected = locks.map(|lock| format!("LIVE: an actor waits for ever{lock}"));
+    assert!(told.len() == 2, "{told:#?}");
+    for (told, expected) in told.iter().zip(&expected) {
+        assert!(told.starts_with(expected), "{told}, expected {expected}");
+    }
+}
+
+#[test]
 fn a_spin_lock_taken_twice_is_a_violation_and_no_hang() {
     let (m, _) = written();
     let mut cpu = m.cpu(ActorId(0));

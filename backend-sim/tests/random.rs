@@ -299,8 +299,8 @@ impl<'m> Walk<'m> {
         }
         // Nobody is in the way of anybody now.
         for page in 0..16 {
-            if let Progress::Blocked(_) = self.m.cpu(ActorId(0)).read(at(page)) {
-                self.m.report_deadlock(ActorId(0));
+            if let Progress::Blocked(wait) = self.m.cpu(ActorId(0)).read(at(page)) {
+                self.m.report_wait(ActorId(0), wait);
             }
         }
         let _ = self.m.cpu(ActorId(4)).read(0);

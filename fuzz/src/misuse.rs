@@ -281,8 +281,8 @@ pub fn run<S: Synchronisation>(
     let mut programs: [Option<(Drawn, usize)>; ACTORS] = [const { None }; ACTORS];
     for By(actor, step) in &world.given {
         machine.begin_step();
-        if players[usize::from(*actor)].step(*step).is_err() {
-            machine.report_deadlock(ActorId(*actor));
+        if let Err(wait) = players[usize::from(*actor)].step(*step) {
+            machine.report_wait(ActorId(*actor), wait);
         }
     }
     let device = DeviceId(choices.below(2) as u8);

@@ -31,7 +31,7 @@ pub(crate) struct Kind {
     pub(crate) given: &'static [By],
     /// Has a device a part in it before anybody acts?
     pub(crate) device: bool,
-    /// Is the second actor in the address space to fork into?
+    /// Is an actor in the address space to fork into: of two the second, of three the last?
     pub(crate) child: bool,
     /// Is it a huge page?
     pub(crate) huge: bool,

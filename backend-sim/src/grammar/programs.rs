@@ -55,6 +55,14 @@ impl Short {
             )
     }
 
+    /// Does a CPU first do what there is a shorter program of, and then something else?
+    pub(crate) fn goes_on(&self) -> bool {
+        matches!(
+            self.steps,
+            [Step::Read(_) | Step::Write(..) | Step::Drain, _, ..]
+        )
+    }
+
     /// Does a driver call the stages one by one, without anything before setup?
     pub(crate) fn by_stages(&self) -> bool {
         matches!(self.steps.first(), Some(Step::Setup { .. }))
@@ -176,7 +184,7 @@ pub(crate) const PAIRS: &[Short] = &[
     },
 ];
 
-/// Longer ones, each of which generated races put together with a pin to write, and with itself. (A table of its own, since the order of
+/// Longer ones, each of which generated races put together with a pin to write, and with itself unless it [goes on](Short::goes_on). (A table of its own, since the order of
 /// all decides what a fuzzer's byte means.)
 pub(crate) const MORE: &[Short] = &[
     pinner(

@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 
 const HARDENED: &str = include_str!("long-hardened.txt");
 const AS_POSTED: &str = include_str!("long-as-posted.txt");
-/// No step of theirs has a smaller one: a fault that is tried again, a huge page that is split while somebody has to do with all of it.
+/// Their length is in one function, which a smaller race would have too: a fault that is tried again, a huge page that is split while
+/// somebody has to do with all of it.
 const UNCUT_HARDENED: &str = include_str!("uncut-hardened.txt");
 const UNCUT_AS_POSTED: &str = include_str!("uncut-as-posted.txt");
 

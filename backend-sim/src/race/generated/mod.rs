@@ -2,10 +2,11 @@
 //! kinds of pages and both shapes of the kernel.
 //!
 //! - *pairs*: two actors and one page, by every schedule with one preemption, over all kinds: each two of the short programs, and each of the
-//!   longer ones with a driver that pins the page to write it, and with itself (each two of all would be three times as many rows);
+//!   longer ones with a driver that pins the page to write it, and with itself (each two of all would be three times as many rows) but
+//!   for those that begin with an access or a drain, as short ones do;
 //! - *triples*: three actors and two pages, two of the actors drivers of different devices if they are drivers at all: the
-//!   programs for two pages, over the kinds of two pages, and over those of one with a written page beside it. Where a child acts
-//!   it is the third.
+//!   programs for two pages, over the kinds of two pages, over huge pages, and over the others of one page with a written page
+//!   beside it. Where a child acts it is the third, or the second of a pair that three are cut into.
 //!
 //! One that would be longer than 200 visible operations under a policy is cut into shorter ones there: the drivers' programs into
 //! parts, then those of the others, three actors into pairs. Under the other policy it stays whole. What can't be cut is named.
@@ -23,6 +24,7 @@ use crate::grammar::kinds::{self, Kind, KINDS, LATER_KINDS, ODD_KINDS, RACE_KIND
 use crate::grammar::programs::{Role, Short, MORE, TRIPLES};
 use crate::paths::populate::Populate;
 use crate::race::{Effort, Posted, Program, Race};
+use crate::scenario::{By, Step};
 use migrate_pin_core::policy::ShapeKind;
 use migrate_pin_core::PolicyKind;
 use pieces::Piece;
@@ -65,7 +67,7 @@ fn once(all: Vec<Race>) -> Vec<Race> {
     once
 }
 
-/// The races that have more than 200 visible operations under `policy` and can't be cut: no step of theirs has a smaller one.
+/// The races that have more than 200 visible operations under `policy` and can't be cut: a smaller race would have them too.
 pub fn uncut(policy: PolicyKind) -> impl Iterator<Item = &'static str> {
     long::uncut(policy)
 }
@@ -150,7 +152,8 @@ fn meet(first: &Short, second: &Short) -> bool {
         (false, false) => true,
         (true, false) => pins(second),
         (false, true) => pins(first),
-        (true, true) => first.name == second.name,
+        // What begins as a short one does meets itself as that does.
+        (true, true) => first.name == second.name && !first.goes_on(),
     }
 }
 
@@ -197,6 +200,14 @@ fn worth(scene: Scene, programs: &[&Short]) -> bool {
         .iter()
         .filter(|program| program.role == Role::Fork)
         .count();
+    // A child who is there already, and stays.
+    let given = kind.given.iter();
+    let given = given.filter(|By(_, step)| matches!(step, Step::Fork(_)));
+    let leaves = |program: &&Short| kind.child && program.steps.contains(&Step::Exit);
+    let there = match programs.last() {
+        Some(last) if leaves(last) => 0,
+        _ => given.count(),
+    };
     programs.iter().filter(fits).count() == programs.len()
         // The device mirrors the parent, and a child does not fork into itself.
         && !(kind.child
@@ -204,7 +215,7 @@ fn worth(scene: Scene, programs: &[&Short]) -> bool {
                 .last()
                 .is_some_and(|program| program.role != Role::Other || program.of_device()))
         // One address space is there to fork into.
-        && forks < 2
+        && (forks == 0 || forks + there < 2)
         && (ours || driver == DriverKind::Careful && shape == ShapeKind::V5_11)
         // The driver as posted pins what it has faulted in, and does nothing else.
         && (driver == DriverKind::Careful
@@ -259,7 +270,7 @@ fn race(scene: Scene, pieces: &[Piece]) -> Race {
     let with_pages = !pieces.iter().any(|piece| piece.without_page());
     let devices = two && drivers.count() > 1 || kind.second_drives();
     let devices = kinds::devices(driver, devices, with_pages);
-    // Of two it is the second who may be a child.
+    // In a race of one page a child is always the second.
     let name = |piece: &Piece| match two && piece.childs {
         true => format!("childs-{}", piece.name),
         false => piece.name.clone(),

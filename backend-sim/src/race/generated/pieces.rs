@@ -20,6 +20,8 @@ enum Part {
     SplitWithoutPage,
     /// A migration from there on, and what comes after it.
     Ends,
+    /// A reference that is taken, and used.
+    Holds,
     /// What comes after the first steps.
     Rest,
     /// No less of it is a race.
@@ -78,6 +80,7 @@ impl Piece {
             (Part::Rest, _) => self.one_by_one(),
             (Part::Begins | Part::WithoutPage, _) if kind.huge => self.splits(),
             (Part::Ends, _) => self.moves(),
+            (Part::Holds, _) => self.holds(),
             _ => Vec::new(),
         };
         match parts.as_slice() {
@@ -178,29 +181,41 @@ impl Piece {
         ]
     }
 
-    /// A reference that is taken and put, and one that is used; from a device, a page that comes home, and one that has.
+    /// A reference in parts; from a device, a page that comes home, and one that has.
     fn uses(&self, kind: &Kind) -> Vec<Self> {
         match *self.steps {
             [Step::Gup { at, .. } | Step::Write(at, _) | Step::Add(at, _), ..] if kind.device => {
                 let home = [Step::Read(at)];
                 // There is a race of this program already.
+                let name = if at == 1 { "read" } else { "read-second" };
                 let read = Self {
-                    name: "read".to_owned(),
+                    name: name.to_owned(),
                     steps: home.to_vec(),
                     part: Part::Least,
                     ..self.clone()
                 };
                 let holds = matches!(self.steps[0], Step::Gup { .. });
-                let part = if holds { Part::Least } else { Part::Rest };
+                let part = if holds { Part::Holds } else { Part::Rest };
                 vec![read, self.part("ends", part, [&home, &[]], &self.steps)]
             }
-            [take @ Step::Gup { .. }, ref uses @ ..] => vec![
-                self.part("takes", Part::Least, [&[], &[]], &[take, Step::GupPut]),
-                // Taken before anybody has unmapped the page: it would wait.
-                self.part("uses", Part::Least, [&[take], &[]], uses),
-            ],
+            [Step::Gup { .. }, ..] => self.holds(),
             _ => self.one_by_one(),
         }
+    }
+
+    /// A reference that is taken and put, and one that is used.
+    fn holds(&self) -> Vec<Self> {
+        let [take @ Step::Gup { .. }, ref uses @ ..] = *self.steps else {
+            return Vec::new();
+        };
+        let [first, then] = &self.before;
+        // Taken before anybody has unmapped the page: it would wait.
+        let after = [first.as_slice(), &[take]].concat();
+        let steps = [take, Step::GupPut];
+        vec![
+            self.part("takes", Part::Least, [first, then], &steps),
+            self.part("uses", Part::Least, [&after, then], uses),
+        ]
     }
 
     /// The first step, and what comes after it; nothing if that is to undo it, or if there is but one.

@@ -9,14 +9,24 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
-/// Every race as a whole and all that it might be cut into, by its name.
+/// Every race as a whole and all that it might be cut into, by its name: two of one name are the same.
 fn any() -> BTreeMap<String, Race> {
     fn note(all: &mut BTreeMap<String, Race>, scene: Scene, pieces: &[Piece]) {
         let race = race(scene, pieces);
-        if all.insert(race.name.to_string(), race).is_none() {
-            for pieces in pieces::cut(scene.kind, pieces, scene.driver) {
-                note(all, scene, &pieces);
-            }
+        let does = |race: &Race| {
+            let (populate, given) = (&race.populate, &race.given);
+            format!(
+                "{:?} {populate:?} {given:?} {:?}",
+                race.programs, race.config
+            )
+        };
+        if let Some(known) = all.get(&*race.name) {
+            assert_eq!(does(known), does(&race), "{}", race.name);
+            return;
+        }
+        all.insert(race.name.to_string(), race);
+        for pieces in pieces::cut(scene.kind, pieces, scene.driver) {
+            note(all, scene, &pieces);
         }
     }
     let mut all = BTreeMap::new();
@@ -68,6 +78,12 @@ fn senseless(scene: Scene, programs: &[&Short]) -> bool {
     };
     let any = |what: &dyn Fn(&Short) -> bool| programs.iter().any(|program| what(program));
     let forks = has(|step| matches!(step, Step::Fork(_)));
+    // There is one address space to fork into; a child who exits leaves it.
+    let exits = kind.child
+        && programs
+            .last()
+            .is_some_and(|one| one.steps.contains(&Step::Exit));
+    let forked = kind.given.iter().any(|by| matches!(by.1, Step::Fork(_))) && !exits;
     let elsewhere = any(&|one| one.place.is_some_and(|place| place != kind.place));
     let device = |step: &Step| {
         matches!(
@@ -86,7 +102,7 @@ fn senseless(scene: Scene, programs: &[&Short]) -> bool {
     let stages = has(|step| matches!(step, Step::Setup { .. })) > 0;
     elsewhere
         || childs
-        || forks > 1
+        || forks > usize::from(!forked)
         || kernels && !once
         || posted && (kind.migrated || stages || any(&|one| one.role == Role::Mover))
 }
@@ -111,14 +127,66 @@ fn steps(step: &Step, driver: DriverKind) -> Vec<Step> {
     }
 }
 
+/// The name of the family of the races in `scene`.
+fn family(scene: Scene) -> String {
+    let actors = if scene.two { "triples" } else { "pairs" };
+    let which = match (scene.driver, scene.shape) {
+        (DriverKind::Posted, _) => "-posted-driver",
+        (DriverKind::Careful, ShapeKind::V6_12) => "-6.12",
+        (DriverKind::Careful, ShapeKind::V5_11) => "",
+    };
+    format!("{actors}{which}-{}", scene.kind.name)
+}
+
+/// Does the race stand in `scene`?
+fn is_in(race: &Race, scene: Scene) -> bool {
+    let kind = scene.kind;
+    let own = TRIPLE_KINDS.iter().any(|two| two.name == kind.name);
+    let beside = race.populate.iter().any(|(_, page, _)| *page == 2);
+    race.config.shape == scene.shape
+        && race.config.devices[0].driver == scene.driver
+        && race.populate.starts_with(kind.populate)
+        && race.given.len() >= kind.given.len()
+        && kind
+            .given
+            .iter()
+            .zip(&*race.given)
+            .all(|(one, other)| one.0 == other.0 && one.1 == other.1)
+        && (!scene.two || own || kind.huge || beside)
+}
+
+/// All three at once, or it is too long and cut.
+fn is_whole(all: &[Race], scene: Scene, three: &[(&Short, bool)], policy: PolicyKind) -> bool {
+    let names = three.iter().map(|(short, childs)| {
+        let childs = if *childs { "childs-" } else { "" };
+        format!("{childs}{}", short.name)
+    });
+    let names: Vec<_> = names.collect();
+    let name = format!("{}-{}", family(scene), names.join("-vs-"));
+    let same = |race: &Race| {
+        race.name == name
+            && race.programs.len() == three.len()
+            && race.runs_under(policy)
+            && is_in(race, scene)
+            && three.iter().enumerate().all(|(place, (short, childs))| {
+                *race.programs[place].steps == *short.steps && is_childs(race, place) == *childs
+            })
+    };
+    all.iter().any(same) || long::is_cut(&name, policy)
+}
+
 /// Each step of each program of each combination that makes sense meets each step of the other programs in some race of its family
-/// under each policy.
+/// under each policy; and each combination of three is there as a whole, unless it is cut.
 #[test]
 fn every_combination_is_there() {
     let all = all();
     let mut families: BTreeMap<&str, Meetings<'_>> = BTreeMap::new();
+    let mut of_three: BTreeMap<&str, Vec<Race>> = BTreeMap::new();
     for race in &all {
         note(families.entry(&race.family).or_default(), race);
+        if race.programs.len() == 3 {
+            of_three.entry(&race.family).or_default().push(race.clone());
+        }
     }
     let (mut meetings, mut missing) = (0, BTreeSet::new());
     for (driver, shape) in settings() {
@@ -141,19 +209,25 @@ fn every_combination_is_there() {
                 driver,
                 shape,
             };
+            let name = family(scene);
+            let meetings_of = families.get(&*name);
+            let threes = of_three.get(&*name).map_or(&[][..], Vec::as_slice);
             let programs = choices(scene);
             for programs in programs.iter().filter(|some| !senseless(scene, some)) {
-                let whole = race(scene, &wholes(scene, programs));
-                let family = families.get(&*whole.family);
                 let childs = |place: usize| kind.child && place + 1 == programs.len();
                 let marked = programs.iter().enumerate();
                 let marked: Vec<_> = marked.map(|(place, one)| (*one, childs(place))).collect();
+                let named = marked.iter().map(|(one, _)| one.name).collect::<Vec<_>>();
+                let mut lacks = |policy| missing.insert(format!("{name} {named:?} {policy:?}"));
                 for policy in policies {
+                    if marked.len() == 3 && !is_whole(threes, scene, &marked, *policy) {
+                        lacks(policy);
+                    }
                     for two in pieces::pairs(&marked) {
                         meetings += 1;
                         let two = two.map(|one| *one);
-                        if !family.is_some_and(|family| meet(family, &two, driver, *policy)) {
-                            missing.insert(format!("{} {policy:?}", whole.name));
+                        if !meetings_of.is_some_and(|all| meet(all, &two, scene, *policy)) {
+                            lacks(policy);
                         }
                     }
                 }
@@ -199,10 +273,22 @@ fn choices(scene: Scene) -> Vec<Vec<&'static Short>> {
         let behind = if scene.kind.child { 0 } else { place };
         all.extend(PAIRS[behind..].iter().map(|second| vec![first, second]));
     }
-    // One of the longer programs meets a driver that pins, and itself.
+    // One of the longer programs meets a driver that pins, and itself unless short ones do.
     let pins = PAIRS.iter().find(|short| short.name == "acquire").unwrap();
+    let as_short = [
+        "drain-and-reclaim",
+        "drain-and-compact",
+        "read-around-dontneed",
+        "read-and-munmap",
+        "read-and-exit",
+        "write-twice",
+        "write-and-fork",
+    ];
     for more in MORE {
-        all.extend([vec![pins, more], vec![more, more]]);
+        all.push(vec![pins, more]);
+        if !as_short.contains(&more.name) {
+            all.push(vec![more, more]);
+        }
         if scene.kind.child {
             all.push(vec![more, pins]);
         }
@@ -243,16 +329,19 @@ fn is_childs(race: &Race, place: usize) -> bool {
 fn meet(
     family: &Meetings<'_>,
     two: &[(&Short, bool); 2],
-    driver: DriverKind,
+    scene: Scene,
     policy: PolicyKind,
 ) -> bool {
+    let driver = scene.driver;
     let childs = two.map(|(_, childs)| childs);
     let two = two.map(|(short, _)| short);
     let races = family.get(&two.map(|short| short.name));
     let races = races.map_or(&[][..], Vec::as_slice).iter();
     let races: Vec<_> = races
         .filter(|(race, places)| {
-            race.runs_under(policy) && places.map(|place| is_childs(race, place)) == childs
+            race.runs_under(policy)
+                && is_in(race, scene)
+                && places.map(|place| is_childs(race, place)) == childs
         })
         .map(|(race, places)| places.map(|place| &race.programs[place].steps))
         .collect();

@@ -184,8 +184,8 @@ pub(crate) const PAIRS: &[Short] = &[
     },
 ];
 
-/// Longer ones, each of which generated races put together with a pin to write, and with itself unless it [goes on](Short::goes_on). (A table of its own, since the order of
-/// all decides what a fuzzer's byte means.)
+/// Longer ones, each of which generated races put together with a pin to write, and with itself unless it [goes on](Short::goes_on).
+/// (A table of its own, since the order of all decides what a fuzzer's byte means.)
 pub(crate) const MORE: &[Short] = &[
     pinner(
         "pin-by-stages",

@@ -55,7 +55,7 @@ impl Short {
             )
     }
 
-    /// Does a CPU first do what there is a shorter program of, and then something else?
+    /// Does a CPU first do an access or a drain, which there are short programs of, and then something else?
     pub(crate) fn goes_on(&self) -> bool {
         matches!(
             self.steps,

@@ -152,7 +152,7 @@ fn meet(first: &Short, second: &Short) -> bool {
         (false, false) => true,
         (true, false) => pins(second),
         (false, true) => pins(first),
-        // What begins as a short one does meets itself as that does.
+        // What begins with an access or a drain meets itself as that does.
         (true, true) => first.name == second.name && !first.goes_on(),
     }
 }

@@ -203,7 +203,7 @@ impl Piece {
         }
     }
 
-    /// A reference that is taken and put, and one that is used.
+    /// A reference that is taken and put, and one that is used. (If it is but put, the first is all of it under another name.)
     fn holds(&self) -> Vec<Self> {
         let [take @ Step::Gup { .. }, ref uses @ ..] = *self.steps else {
             return Vec::new();

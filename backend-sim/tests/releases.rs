@@ -109,7 +109,7 @@ fn a_release_that_is_seen_saves_a_preemption() {
 /// Races of two actors with few operations: those that somebody thought of, and a sample of the generated ones.
 fn small() -> Vec<Arc<Race>> {
     let races = race::all().into_iter().enumerate();
-    let some = races.filter(|(place, race)| race.family.is_empty() || place % 53 == 0);
+    let some = races.filter(|(place, race)| race.family.is_empty() || place % 37 == 0);
     let two = |race: &Arc<Race>| race.programs.len() == 2 && race.bugs.is_empty() && race.hardened;
     let few = |race: &Arc<Race>| {
         let zero = explore(race, PolicyKind::Hardened, &Settings::exhaustive(0));
@@ -122,7 +122,7 @@ fn small() -> Vec<Arc<Race>> {
 }
 
 /// Whatever is reached where releases are seen is reached where they are not, with one preemption more at most, and the other
-/// way round; with two preemptions it is the same, and so is whatever breaks.
+/// way round; with two preemptions it is the same in these, and so is whatever breaks.
 #[test]
 fn races_come_to_the_same_whether_releases_are_seen_or_not() {
     let races = small();
@@ -145,7 +145,20 @@ fn races_come_to_the_same_whether_releases_are_seen_or_not() {
     let races = races.len();
     println!("{races} races, {more} larger explorations, {states} states, {broken} ways to break");
     // In all and not for each: a race over a page that drivers leave alone comes to one or two states.
-    assert!(races > 300 && more > 600 && states > 850 && broken > 40);
+    assert!(races > 350 && more > 700 && states > 1_000 && broken > 45);
+}
+
+/// With two preemptions it is not the same in every race: here a state takes a third without them.
+#[test]
+fn a_race_may_take_a_preemption_more_where_releases_are_not_seen() {
+    let name = "pairs-huge-acquire-ends-vs-acquire-ends";
+    let race = race::all().into_iter().find(|race| race.name == name);
+    let race = Arc::new(race.expect("there is such a race"));
+    let explored = |bound, releases| explored(&race, PolicyKind::Hardened, bound, releases);
+    let [two, three] = [2, 3].map(|bound| explored(bound, false));
+    let with = explored(2, true);
+    assert!(!with.states.is_subset(&two.states));
+    assert!(with.states.is_subset(&three.states));
 }
 
 /// A schedule that was found with releases is repeated with them.

@@ -109,7 +109,7 @@ fn a_release_that_is_seen_saves_a_preemption() {
 /// Races of two actors with few operations: those that somebody thought of, and a sample of the generated ones.
 fn small() -> Vec<Arc<Race>> {
     let races = race::all().into_iter().enumerate();
-    let some = races.filter(|(place, race)| race.family.is_empty() || place % 37 == 0);
+    let some = races.filter(|(place, race)| race.family.is_empty() || place % 41 == 0);
     let two = |race: &Arc<Race>| race.programs.len() == 2 && race.bugs.is_empty() && race.hardened;
     let few = |race: &Arc<Race>| {
         let zero = explore(race, PolicyKind::Hardened, &Settings::exhaustive(0));
@@ -121,12 +121,15 @@ fn small() -> Vec<Arc<Race>> {
         .collect()
 }
 
+/// Of the sample, where a state with two preemptions takes a third if releases are not seen.
+const THIRD: [&str; 1] = ["pairs-huge-acquire-ends-vs-acquire-ends"];
+
 /// Whatever is reached where releases are seen is reached where they are not, with one preemption more at most, and the other
-/// way round; with two preemptions it is the same in these, and so is whatever breaks.
+/// way round. With two preemptions it is the same, but for [`THIRD`], and so is whatever breaks.
 #[test]
 fn races_come_to_the_same_whether_releases_are_seen_or_not() {
     let races = small();
-    let (mut states, mut broken, mut more) = (0, 0, 0);
+    let (mut states, mut broken, mut more, mut thirds) = (0, 0, 0, 0);
     for race in &races {
         for policy in [PolicyKind::Hardened, PolicyKind::AsPosted] {
             let without = [1, 2].map(|bound| explored(race, policy, bound, false));
@@ -134,7 +137,14 @@ fn races_come_to_the_same_whether_releases_are_seen_or_not() {
             let name = format!("{} {policy:?}", race.name);
             assert!(without[0].states.is_subset(&with[0].states), "{name}");
             assert!(with[0].states.is_subset(&without[1].states), "{name}");
-            assert_eq!(without[1].states, with[1].states, "{name}");
+            if THIRD.contains(&&*race.name) {
+                let third = explored(race, policy, 3, false).states;
+                assert!(with[1].states.is_subset(&third), "{name}");
+                assert_ne!(without[1].states, with[1].states, "{name}");
+                thirds += 1;
+            } else {
+                assert_eq!(without[1].states, with[1].states, "{name}");
+            }
             assert_eq!(broke(&without[1]), broke(&with[1]), "{name}");
             assert!(without[1].executions <= with[1].executions, "{name}");
             more += usize::from(without[1].executions < with[1].executions);
@@ -145,20 +155,7 @@ fn races_come_to_the_same_whether_releases_are_seen_or_not() {
     let races = races.len();
     println!("{races} races, {more} larger explorations, {states} states, {broken} ways to break");
     // In all and not for each: a race over a page that drivers leave alone comes to one or two states.
-    assert!(races > 350 && more > 700 && states > 1_000 && broken > 45);
-}
-
-/// With two preemptions it is not the same in every race: here a state takes a third without them.
-#[test]
-fn a_race_may_take_a_preemption_more_where_releases_are_not_seen() {
-    let name = "pairs-huge-acquire-ends-vs-acquire-ends";
-    let race = race::all().into_iter().find(|race| race.name == name);
-    let race = Arc::new(race.expect("there is such a race"));
-    let explored = |bound, releases| explored(&race, PolicyKind::Hardened, bound, releases);
-    let [two, three] = [2, 3].map(|bound| explored(bound, false));
-    let with = explored(2, true);
-    assert!(!with.states.is_subset(&two.states));
-    assert!(with.states.is_subset(&three.states));
+    assert!(races > 350 && more > 700 && states > 1_000 && broken > 45 && thirds > 0);
 }
 
 /// A schedule that was found with releases is repeated with them.

@@ -5,7 +5,7 @@ use migrate_pin_sim::race::{Program, Race};
 use std::io::{self, Write};
 
 /// Columns before a line is broken.
-const WIDTH: usize = 132;
+const WIDTH: usize = 140;
 
 /// Columns before what was done.
 const INDENT: usize = 64;
